@@ -1,0 +1,1 @@
+"""Verbatim: a self-hosted speech-to-text server on Whisper."""

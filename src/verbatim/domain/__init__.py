@@ -1,0 +1,1 @@
+"""Frozen, typed values that cross the modules; imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""What turns windows into tokens: models, features, voice activity."""

@@ -57,6 +57,9 @@ class Gates:
     """A mean log probability a token below this is a guess: try the next temperature."""
     no_speech: float | None = 0.6
     """No-speech probability above this, with a failed log probability, means silence."""
+    sure_no_speech: float | None = 0.9
+    """No-speech probability above this, with a mean log probability below half the gate, means
+    silence as well; this gate is ours, against text invented in silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class DecodeOptions:
 
     language: str | None = None
     """ISO 639-1 code (Whisper's set); None detects it."""
+    candidate_languages: tuple[str, ...] = ()
+    """If not empty, detection chooses among these only."""
     task: Task = Task.TRANSCRIBE
     timestamps: bool = True
     """Let the model write timestamp tokens; without them a window is one segment."""

@@ -55,14 +55,18 @@ class WindowResult:
 
     Attributes:
         segments: in order, not overlapping; empty where nothing was said.
+        tail: text after the last closed segment, which the model did not end: speech that runs on
+            over the window's end. The sequential strategy hears it again from `advance_s`.
         tokens: all tokens of the chosen hypothesis, timestamps included.
         language_probabilities: best first; empty where the language was given.
         advance_s: how far the sequential strategy may go on; the rest of the window was cut in
             mid-sentence and should be heard again.
+        heard_out: nothing follows what was written; where False, the window ends in mid-sentence.
         needed_fallback: no temperature passed the gates; the best of the failures is given.
     """
 
     segments: tuple[Segment, ...]
+    tail: Segment | None
     tokens: tuple[int, ...]
     language: str
     language_probability: float
@@ -72,6 +76,7 @@ class WindowResult:
     compression_ratio: float
     temperature: float
     advance_s: float
+    heard_out: bool = True
     needed_fallback: bool = False
 
 

@@ -1,0 +1,257 @@
+"""Whisper on CTranslate2, in this process: the only file that knows CTranslate2."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Unpack
+
+import ctranslate2
+import numpy as np
+
+from verbatim.domain.audio import Window
+from verbatim.domain.errors import ModelUnavailableError
+from verbatim.domain.transcript import TranscriptWarning, WarningCode, WindowResult
+from verbatim.domain.units import SAMPLE_RATE_HZ
+from verbatim.engine.decoding import Decoder
+from verbatim.engine.features import FeatureExtractor
+from verbatim.engine.model import Alignment, Array, Generation, SearchOptions, Storage
+from verbatim.engine.protocol import EngineDescription
+from verbatim.engine.tokenizer import WhisperTokenizer
+
+CPU_BATCH_WINDOWS: Final = 4
+"""More gain nothing on a CPU, and each takes its share of memory for attention."""
+CUDA_BATCH_WINDOWS: Final = 16
+
+_PREFERRED_ON_CUDA: Final = ("float16", "bfloat16", "int8_float16", "int8_float32", "float32")
+_PREFERRED_ON_CPU: Final = ("int8_float32", "int8", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """What CTranslate2 finds on this machine.
+
+    `compute_types` maps "cpu" and, where there is a GPU, "cuda" to the number formats they take.
+    """
+
+    cuda_devices: int
+    compute_types: dict[str, tuple[str, ...]]
+    ctranslate2_version: str
+
+
+def devices() -> DeviceReport:
+    """Look at the hardware; a broken CUDA installation counts as no GPU."""
+    try:
+        count = int(ctranslate2.get_cuda_device_count())
+    except (RuntimeError, ValueError):
+        count = 0
+    present = ("cpu", "cuda") if count else ("cpu",)
+    return DeviceReport(
+        cuda_devices=count,
+        compute_types={
+            device: tuple(sorted(ctranslate2.get_supported_compute_types(device)))
+            for device in present
+        },
+        ctranslate2_version=ctranslate2.__version__,
+    )
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Where and how a model is loaded; "auto" and 0 let the hardware decide."""
+
+    device: str = "auto"
+    device_indexes: tuple[int, ...] = (0,)
+    compute_type: str = "auto"
+    cpu_threads: int = 0
+    batch_size: int = 0
+
+
+class LocalEngine:
+    """A CTranslate2 Whisper model and the threads that feed it, one for each replica."""
+
+    def __init__(
+        self,
+        model: Any,
+        decoder: Decoder,
+        description: EngineDescription,
+    ) -> None:
+        self._model = model
+        self._decoder = decoder
+        self._description = description
+        replicas = max(1, len(description.device_indexes))
+        self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="inference")
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        name: str,
+        options: LoadOptions | None = None,
+        warnings: tuple[TranscriptWarning, ...] = (),
+    ) -> LocalEngine:
+        """Load a CTranslate2 Whisper folder and try it once. Blocks for seconds.
+
+        Where CUDA was asked for, or found, and does not work, the model goes to the CPU and every
+        transcript says so.
+
+        Raises:
+            ModelUnavailableError: the folder cannot be loaded, or the device cannot do what was
+                asked of it.
+        """
+        options = options or LoadOptions()
+        wanted = options.device
+        if wanted == "auto":
+            wanted = "cuda" if devices().cuda_devices else "cpu"
+        if wanted == "cuda":
+            try:
+                return cls._load_on("cuda", folder, name, options, warnings)
+            except (RuntimeError, ValueError) as error:
+                fallback = TranscriptWarning(
+                    WarningCode.DEVICE_FALLBACK,
+                    f"The GPU does not work ({_first_line(error)}); the CPU is used. "
+                    "`verbatim doctor` says what is missing.",
+                )
+                warnings = (*warnings, fallback)
+        on_cpu = replace(options, device_indexes=(0,))
+        if wanted == "cuda" and "float16" in options.compute_type:
+            on_cpu = replace(on_cpu, compute_type="auto")
+        try:
+            return cls._load_on("cpu", folder, name, on_cpu, warnings)
+        except (RuntimeError, ValueError) as error:
+            raise ModelUnavailableError(
+                f"The model {name!r} cannot be loaded: {_first_line(error)}"
+            ) from error
+
+    @classmethod
+    def _load_on(
+        cls,
+        device: str,
+        folder: Path,
+        name: str,
+        options: LoadOptions,
+        warnings: tuple[TranscriptWarning, ...],
+    ) -> LocalEngine:
+        compute_type = _compute_type(device, options)
+        on_cpu = device == "cpu"
+        model = ctranslate2.models.Whisper(
+            str(folder),
+            device=device,
+            device_index=list(options.device_indexes),
+            compute_type=compute_type,
+            inter_threads=1,
+            intra_threads=(options.cpu_threads or usable_cores()) if on_cpu else 0,
+        )
+        tokenizer = WhisperTokenizer.load(folder)
+        features = FeatureExtractor(model.n_mels)
+        batch = options.batch_size or (CPU_BATCH_WINDOWS if on_cpu else CUDA_BATCH_WINDOWS)
+        languages = tokenizer.languages if model.is_multilingual else ("en",)
+        decoder = Decoder(_Model(model), tokenizer, features, languages)
+        # Missing GPU libraries only show when something is computed.
+        decoder.run([Window(np.zeros(SAMPLE_RATE_HZ, np.int16))])
+        return cls(
+            model,
+            decoder,
+            EngineDescription(
+                model=name,
+                languages=languages,
+                device=device,
+                device_indexes=options.device_indexes,
+                compute_type=str(model.compute_type),
+                batch_size=batch,
+                warnings=warnings,
+            ),
+        )
+
+    def describe(self) -> EngineDescription:
+        """What is loaded."""
+        return self._description
+
+    async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
+        """Decode windows in batches; see `Engine.run`."""
+        self._decoder.check(windows)
+        loop = asyncio.get_running_loop()
+        size = self._description.batch_size
+        results: list[WindowResult] = []
+        # A cancelled caller leaves after the batch in flight, not after all of them.
+        for first in range(0, len(windows), size):
+            batch = windows[first : first + size]
+            results += await loop.run_in_executor(self._threads, self._decoder.run, batch)
+        return results
+
+    async def aclose(self) -> None:
+        """Free the model once the calls in flight have ended."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True)
+        if self._model.model_is_loaded:
+            await asyncio.to_thread(self._model.unload_model)
+
+
+class _Model:
+    """CTranslate2's Whisper as a `WhisperModel`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        # With several GPUs any of them may take the next step, so arrays meet on the CPU.
+        self._to_cpu = model.device == "cuda" and len(model.device_index) > 1
+
+    def encode(self, mel: Array) -> Storage:
+        view = ctranslate2.StorageView.from_array(mel)
+        encoded: Storage = self._model.encode(view, to_cpu=self._to_cpu)
+        return encoded
+
+    def select(self, encoded: Any, rows: Sequence[int]) -> Storage:
+        on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+        chosen = np.ascontiguousarray(np.asarray(on_cpu)[list(rows)])
+        view: Storage = ctranslate2.StorageView.from_array(chosen)
+        return view
+
+    def detect_language(self, encoded: Storage) -> Sequence[Sequence[tuple[str, float]]]:
+        # CTranslate2 writes a language as its token, <|en|>.
+        ranked = self._model.detect_language(encoded)
+        return [[(token[2:-2], float(p)) for token, p in row] for row in ranked]
+
+    def generate(
+        self, encoded: Storage, prompts: Sequence[Sequence[int]], **options: Unpack[SearchOptions]
+    ) -> Sequence[Generation]:
+        found: Sequence[Generation] = self._model.generate(
+            encoded,
+            [list(prompt) for prompt in prompts],
+            return_scores=True,
+            return_no_speech_prob=True,
+            **options,
+        )
+        return found
+
+    def align(
+        self,
+        encoded: Storage,
+        start_sequence: Sequence[int],
+        text_tokens: Sequence[Sequence[int]],
+        num_frames: Sequence[int],
+    ) -> Sequence[Alignment]:
+        found: Sequence[Alignment] = self._model.align(
+            encoded, list(start_sequence), [list(row) for row in text_tokens], list(num_frames)
+        )
+        return found
+
+
+def _compute_type(device: str, options: LoadOptions) -> str:
+    if options.compute_type != "auto":
+        return options.compute_type
+    preferred = _PREFERRED_ON_CUDA if device == "cuda" else _PREFERRED_ON_CPU
+    index = options.device_indexes[0] if device == "cuda" else 0
+    supported = ctranslate2.get_supported_compute_types(device, index)
+    return next((name for name in preferred if name in supported), "default")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from verbatim.domain.events import TranscriptionEvent
+import structlog
+
+from verbatim.domain.errors import InternalError, UnavailableError, VerbatimError
+from verbatim.domain.events import Finished, TranscriptionEvent
 from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript
+from verbatim.engine.protocol import EngineDescription
+from verbatim.engine.residency import Residency
+from verbatim.pipeline.transcribe import Frontend, transcribe
+from verbatim.scheduling.admission import Admission, Load, Place
+
+STOPPING: Final = "The server is stopping; send the request again in a moment."
+RETRY_WHILE_STOPPING_S: Final = 10.0
 
 
 def _nothing() -> None:
@@ -31,40 +44,200 @@ class Recording:
     release: Callable[[], None] = _nothing
 
 
+class _Work:
+    """One transcription in flight, told to all who follow it."""
+
+    def __init__(self) -> None:
+        self.events: list[TranscriptionEvent] = []
+        self.error: VerbatimError | None = None
+        self.ended = False
+        self.followers = 0
+        self.task: asyncio.Task[None] | None = None
+        self.forget: Callable[[], None] = _nothing
+        self._changed = asyncio.Event()
+
+    def add(self, event: TranscriptionEvent) -> None:
+        self.events.append(event)
+        self._wake()
+
+    def end(self, error: VerbatimError | None) -> None:
+        self.ended, self.error = True, error
+        self._wake()
+
+    def leave(self) -> None:
+        self.followers -= 1
+        if not self.followers and not self.ended and self.task is not None:
+            # Nobody may join what is about to stop.
+            self.forget()
+            self.task.cancel()
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
 class Run:
-    """A transcription that was admitted. Several callers may follow the same one."""
+    """A transcription that was admitted, as one caller follows it; others may follow it too.
 
-    def events(self) -> AsyncIterator[TranscriptionEvent]:
+    A caller that does not read it to its end must `leave`; when the last one has left, the work is
+    cancelled. Closing the iterator of `events`, or cancelling `result`, leaves.
+    """
+
+    def __init__(self, work: _Work, *, joined: bool) -> None:
+        self._work = work
+        self._left = False
+        self.joined = joined
+        """Whether it was already in flight for somebody else."""
+        work.followers += 1
+
+    async def events(self) -> AsyncGenerator[TranscriptionEvent]:
         """Everything from the start on, ending with `Finished`.
-
-        A follower that stops early (closes the iterator, is cancelled) leaves; when the last one
-        has left, the work is cancelled.
 
         Raises:
             VerbatimError: the transcription failed; every follower gets it.
         """
-        raise NotImplementedError
+        work = self._work
+        seen = 0
+        try:
+            while True:
+                # What there is comes first: who joins late still sees everything.
+                while seen < len(work.events):
+                    seen += 1
+                    yield work.events[seen - 1]
+                if work.error is not None:
+                    raise work.error
+                if work.ended:
+                    return
+                await work.changed()
+        finally:
+            self.leave()
 
     async def result(self) -> Transcript:
         """Wait for the whole transcript; raises as `events` does."""
-        raise NotImplementedError
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.transcript
+        raise InternalError("The transcription ended without a result; see the server's log.")
+
+    def leave(self) -> None:
+        """Stop following; a second call does nothing."""
+        if not self._left:
+            self._left = True
+            self._work.leave()
 
 
 class TranscriptionService:
-    """Admits, joins, runs and cancels transcriptions."""
+    """Admits, joins, runs and cancels transcriptions.
+
+    Args:
+        models: the loaded engines.
+        frontend: bytes to speech.
+        admission: how many run and wait.
+        drain_s: seconds that what runs gets to finish when the service is closed.
+    """
+
+    def __init__(
+        self, models: Residency, frontend: Frontend, admission: Admission, drain_s: float
+    ) -> None:
+        self._models = models
+        self._frontend = frontend
+        self._admission = admission
+        self._drain_s = drain_s
+        self._in_flight: dict[tuple[str, TranscriptionRequest], _Work] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._log = structlog.get_logger(__name__)
+
+    def load(self) -> Load:
+        """How many transcriptions run and wait."""
+        return self._admission.load()
+
+    def loaded_models(self) -> tuple[EngineDescription, ...]:
+        """The models in memory."""
+        return self._models.loaded()
+
+    async def preload(self, name: str) -> EngineDescription:
+        """Load a model before anybody asks for it.
+
+        Raises:
+            ModelNotFoundError, ModelUnavailableError: it cannot be had.
+        """
+        async with self._models.use(name) as engine:
+            return engine.describe()
 
     async def start(self, recording: Recording, request: TranscriptionRequest) -> Run:
         """Admit the request and start it, or join an identical one in flight.
 
-        `recording.release` is called in every case, also when this raises.
+        `recording.release` is called in every case, also when this raises. Errors of the model
+        (ModelNotFoundError, BadRequestError) and of the audio come from the run.
 
         Raises:
             OverloadedError: every place in the queue is taken.
-            ModelNotFoundError: no such model.
-            BadRequestError: the options do not fit the model.
+            UnavailableError: the service is closing.
         """
-        raise NotImplementedError
+        key = None if recording.digest is None else (recording.digest, request)
+        try:
+            if self._closing:
+                raise UnavailableError(STOPPING, retry_after_s=RETRY_WHILE_STOPPING_S)
+            if key is not None and (known := self._in_flight.get(key)):
+                recording.release()
+                return Run(known, joined=True)
+            place = self._admission.enter()
+        except VerbatimError:
+            recording.release()
+            raise
+        work = _Work()
+        if key is not None:
+            self._in_flight[key] = work
+            work.forget = lambda: self._forget(key, work)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            # Here, and not in the task: one that is cancelled before it starts runs no code.
+            self._tasks.discard(task)
+            place.release()
+            recording.release()
+            work.forget()
+            work.end(self._error_of(task))
+
+        work.task = asyncio.create_task(self._transcribe(work, recording.source, request, place))
+        self._tasks.add(work.task)
+        work.task.add_done_callback(ended)
+        return Run(work, joined=False)
+
+    def _forget(self, key: tuple[str, TranscriptionRequest], work: _Work) -> None:
+        if self._in_flight.get(key) is work:
+            del self._in_flight[key]
+
+    async def _transcribe(
+        self, work: _Work, source: Path | bytes, request: TranscriptionRequest, place: Place
+    ) -> None:
+        await place.wait()
+        async with (
+            self._models.use(request.model) as engine,
+            aclosing(transcribe(source, request, engine, self._frontend)) as events,
+        ):
+            async for event in events:
+                work.add(event)
+
+    def _error_of(self, task: asyncio.Task[None]) -> VerbatimError | None:
+        if task.cancelled():
+            return UnavailableError(STOPPING, retry_after_s=RETRY_WHILE_STOPPING_S)
+        error = task.exception()
+        if error is None or isinstance(error, VerbatimError):
+            return error
+        self._log.error("transcription_failed", exc_info=error)
+        return InternalError("The transcription failed; the server's log says why.")
 
     async def aclose(self) -> None:
-        """Stop admitting, let what runs finish within the drain time, then free the models."""
-        raise NotImplementedError
+        """Admit nothing more, let what runs finish within the drain time, then free the models."""
+        self._closing = True
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=self._drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._models.aclose()

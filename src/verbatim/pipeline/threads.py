@@ -1,0 +1,108 @@
+"""A blocking iterator, run ahead in its own thread and read by a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _End:
+    """Marks the iterator's end, with the error that caused it, if any."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class ReadAhead(Generic[T]):
+    """Items of an iterator that a thread computes while the reader is busy.
+
+    At most `capacity` items wait. The thread belongs to this object alone: a slow iterator cannot
+    take the place of anybody else's. Use as an asynchronous context manager; leaving it stops the
+    thread after the item it is at, and closes the iterator there.
+
+    Args:
+        make: makes the iterator; called in the thread.
+        capacity: how many items may wait to be read.
+        name: the thread's name.
+    """
+
+    def __init__(self, make: Callable[[], Iterator[T]], capacity: int, name: str) -> None:
+        self._make = make
+        self._free = threading.Semaphore(capacity)
+        self._stopped = threading.Event()
+        self._items: asyncio.Queue[T | _End] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._finished = False
+        self._left = asyncio.Event()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    async def __aenter__(self) -> ReadAhead[T]:
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._free.release()
+        await self._left.wait()
+
+    def _work(self) -> None:
+        error: BaseException | None = None
+        try:
+            iterator = self._make()
+            try:
+                self._pump(iterator)
+            finally:
+                close = getattr(iterator, "close", None)
+                if close is not None:
+                    close()
+        except BaseException as caught:  # noqa: BLE001 - handed to the reader, who raises it
+            error = caught
+        self._put(_End(error))
+        self._call(self._left.set)
+
+    def _pump(self, iterator: Iterator[T]) -> None:
+        while True:
+            self._free.acquire()
+            if self._stopped.is_set():
+                return
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            self._put(item)
+
+    def _put(self, item: T | _End) -> None:
+        self._call(lambda: self._items.put_nowait(item))
+
+    def _call(self, function: Callable[[], None]) -> None:
+        # The loop may be gone where a program ends without waiting for its tasks.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        while not self._finished:
+            item = await self._items.get()
+            if isinstance(item, _End):
+                self._finished = True
+                if item.error is not None:
+                    raise item.error
+                return
+            self._free.release()
+            yield item
+
+    def take_ready(self, most: int) -> list[T]:
+        """Up to `most` further items that are there already, without waiting."""
+        ready: list[T] = []
+        while len(ready) < most and not self._items.empty():
+            item = self._items.get_nowait()
+            if isinstance(item, _End):
+                # Put back for the loop over this object to meet.
+                self._items.put_nowait(item)
+                break
+            self._free.release()
+            ready.append(item)
+        return ready

@@ -8,12 +8,16 @@
     │   └── ModelNotFoundError
     ├── SlowUploadError            the body did not arrive in time
     ├── TooLargeError              the body, or what it unpacks to
-    │   └── AudioTooLongError
+    │   ├── AudioTooLongError
+    │   └── DecodingTooSlowError   it takes longer to decode than any real recording
     ├── UnsupportedMediaError      the bytes are not audio that can be read
     │   ├── NotAudioError
     │   ├── EmptyAudioError
     │   ├── NoAudioTrackError
-    │   └── EncryptedAudioError
+    │   ├── EncryptedAudioError
+    │   ├── IncompleteAudioError   cut off before anything that can be read
+    │   ├── UnsupportedCodecError
+    │   └── UndecodableAudioError  the container is whole, its audio is not
     ├── OverloadedError            the queue is full; try again
     ├── UnavailableError           not now: starting, draining, no hub
     │   └── ModelUnavailableError
@@ -127,6 +131,12 @@ class AudioTooLongError(TooLargeError):
     default_code = "audio_too_long"
 
 
+class DecodingTooSlowError(TooLargeError):
+    """Decoding takes more time than the length of the audio allows."""
+
+    default_code = "decoding_too_slow"
+
+
 class UnsupportedMediaError(VerbatimError):
     """The bytes are not audio that can be read."""
 
@@ -155,6 +165,24 @@ class EncryptedAudioError(UnsupportedMediaError):
     """The audio is protected and cannot be decoded."""
 
     default_code = "encrypted_audio"
+
+
+class IncompleteAudioError(UnsupportedMediaError):
+    """The file is cut off, and what is there is not enough to read any of it."""
+
+    default_code = "incomplete_audio"
+
+
+class UnsupportedCodecError(UnsupportedMediaError):
+    """The container is known, and the way its audio is coded is not."""
+
+    default_code = "unsupported_codec"
+
+
+class UndecodableAudioError(UnsupportedMediaError):
+    """An audio track is there, and no part of it could be decoded."""
+
+    default_code = "undecodable_audio"
 
 
 class OverloadedError(VerbatimError):

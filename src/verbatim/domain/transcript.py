@@ -85,6 +85,7 @@ class WarningCode(StrEnum):
 
     DEMO_MODEL = "demo_model"
     TRUNCATED_AUDIO = "truncated_audio"
+    DAMAGED_AUDIO = "damaged_audio"
     REPETITION = "repetition"
     LOW_CONFIDENCE = "low_confidence"
     LANGUAGE_UNCERTAIN = "language_uncertain"

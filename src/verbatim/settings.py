@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -35,6 +37,9 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+UserPath: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
 def _default_data_dir() -> Path:
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "verbatim"
@@ -44,7 +49,11 @@ class Settings(BaseSettings):
     """What an operator can set; frozen once read."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", enable_decoding=False
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        enable_decoding=False,
     )
 
     # Serving
@@ -85,10 +94,10 @@ class Settings(BaseSettings):
     batch_size: int = Field(0, ge=0, description="Windows decoded at once; 0 chooses by hardware.")
 
     # Models on disk
-    data_dir: Path = Field(
+    data_dir: UserPath = Field(
         default_factory=_default_data_dir, description="Where Verbatim keeps what it must not lose."
     )
-    models_dir: Path | None = Field(
+    models_dir: UserPath | None = Field(
         None, description="A folder of models to look in first: MODELS_DIR/NAME/model.bin."
     )
     offline: bool = Field(False, description="Never touch the network, even to look for models.")
@@ -100,7 +109,7 @@ class Settings(BaseSettings):
     max_audio_s: float = Field(
         12 * HOUR_S, gt=0, description="Longest audio accepted, in seconds of decoded sound."
     )
-    spool_dir: Path | None = Field(
+    spool_dir: UserPath | None = Field(
         None, description="Where uploads wait on disk; the system's temporary folder if not set."
     )
     max_running: int = Field(
@@ -117,7 +126,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="auto: text on a terminal, JSON otherwise."
     )
-    log_file: Path | None = Field(None, description="Log to this file instead of standard error.")
+    log_file: UserPath | None = Field(
+        None, description="Log to this file instead of standard error."
+    )
     log_file_bytes: int = Field(
         10 * MIB, gt=0, description="Size at which the log file is rotated."
     )
@@ -146,12 +157,95 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings; `flags` holds what the command line said, None meaning not said.
 
     Raises:
-        BadRequestError: a value that does not fit, or an unknown name in the TOML file.
+        BadRequestError: a value that does not fit, an unknown name in the TOML file, or a file
+            that cannot be read.
     """
-    if (named := os.environ.get(CONFIG_VARIABLE)) and not Path(named).is_file():
-        raise BadRequestError(f"{CONFIG_VARIABLE} names a file that does not exist: {named}")
+    path = config_file()
+    if os.environ.get(CONFIG_VARIABLE) and not path.is_file():
+        raise BadRequestError(f"{CONFIG_VARIABLE} names a file that does not exist: {path}")
+    given = _given(flags)
     try:
-        return Settings(**{k: v for k, v in (flags or {}).items() if v is not None})
+        return Settings(**given)
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadRequestError("These settings do not fit: " + "; ".join(lines)) from error
+        raise BadRequestError(f"These settings do not fit: {_problems(error, given)}") from error
+    except (ValueError, OSError) as error:
+        raise BadRequestError(f"The settings file {path} cannot be read: {error}") from error
+
+
+SourceKind: TypeAlias = Literal["flag", "environment", "file", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSource:
+    """A setting with where its value comes from.
+
+    Attributes:
+        value: as JSON has it.
+        where: the flag, the variable or the file; empty for a default.
+    """
+
+    name: str
+    value: object
+    source: SourceKind
+    where: str
+    help: str
+
+
+def explain(flags: Mapping[str, Any] | None = None) -> tuple[SettingSource, ...]:
+    """Every setting with its value and source, in the order of their declaration.
+
+    Raises:
+        BadRequestError: as `load_settings`.
+    """
+    values = load_settings(flags).model_dump(mode="json")
+    origins = _origins(_given(flags))
+    return tuple(
+        SettingSource(name, values[name], *origins.get(name, ("default", "")), _help(name))
+        for name in Settings.model_fields
+    )
+
+
+def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Variables that look like settings and are none, such as a misspelt one."""
+    names = {variable(name) for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    return tuple(sorted(v for v in environment if v.startswith(ENV_PREFIX) and v not in names))
+
+
+def flag(name: str) -> str:
+    """A setting's flag on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """A setting's environment variable."""
+    return ENV_PREFIX + name.upper()
+
+
+def _given(flags: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (flags or {}).items() if value is not None}
+
+
+def _help(name: str) -> str:
+    return Settings.model_fields[name].description or ""
+
+
+def _problems(error: ValidationError, given: Mapping[str, Any]) -> str:
+    origins = _origins(given)
+    lines = []
+    for detail in error.errors():
+        name = str(detail["loc"][0])
+        unknown = detail["type"] == "extra_forbidden"
+        what = "there is no such setting" if unknown else str(detail["msg"])
+        where = f" (from {origins[name][1]})" if name in origins else ""
+        lines.append(f"{name}: {what}{where}")
+    return "; ".join(lines)
+
+
+def _origins(given: Mapping[str, Any]) -> dict[str, tuple[SourceKind, str]]:
+    """Where each value that is no default comes from; the last of the sources asked wins."""
+    path = config_file()
+    found: dict[str, tuple[SourceKind, str]] = {}
+    found |= {name: ("file", str(path)) for name in TomlConfigSettingsSource(Settings, path)()}
+    found |= {name: ("environment", variable(name)) for name in EnvSettingsSource(Settings)()}
+    found |= {name: ("flag", flag(name)) for name in given}
+    return found

@@ -18,7 +18,6 @@ ATTEMPTS: Final = 5
 """Broken connections in a row, none of which brought anything, after which it is given up."""
 FIRST_PAUSE_S: Final = 0.5
 CORRUPT_ATTEMPTS: Final = 2
-CHUNK_BYTES: Final = 1 << 20
 RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 Phase: TypeAlias = Literal["download", "verify"]
@@ -137,7 +136,7 @@ class FileTransfer:
             # A server that ignores the range sends everything: start over.
             goes_on = response.status_code == httpx.codes.PARTIAL_CONTENT
             with incomplete.open("ab" if goes_on else "wb") as output:
-                for chunk in response.iter_raw(CHUNK_BYTES):
+                for chunk in response.iter_raw():
                     output.write(chunk)
                     report("download", output.tell())
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -104,10 +104,13 @@ class HubCache:
 
         base = self.repository_folder(repository)
         freed_bytes = size_bytes(base)
-        for found in scan_cache_dir(self.folder).repos:
+        cache = scan_cache_dir(self.folder)
+        for found in cache.repos:
             if found.repo_path.resolve() == base.resolve():
+                # Only this one: another repository may have a commit of the same name.
+                alone = replace(cache, repos=frozenset({found}))
                 commits = (revision.commit_hash for revision in found.revisions)
-                scan_cache_dir(self.folder).delete_revisions(*commits).execute()
+                alone.delete_revisions(*commits).execute()
         shutil.rmtree(base, ignore_errors=True)
         return freed_bytes
 

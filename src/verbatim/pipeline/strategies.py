@@ -20,8 +20,8 @@ from verbatim.domain.units import (
     WINDOW_SAMPLES,
 )
 from verbatim.engine.protocol import Engine
-from verbatim.pipeline.front_end import SpeechChunk
 from verbatim.pipeline.threads import ReadAhead
+from verbatim.stages.speech import SpeechChunk
 from verbatim.stages.windows import PlannedWindow, SpeechBuffer, restore
 
 SURE_LANGUAGE_PROBABILITY: Final = 0.5

@@ -14,7 +14,7 @@ from verbatim.domain.transcript import Segment, Transcript, TranscriptWarning, W
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.protocol import Engine
 from verbatim.engine.vad import SileroVad
-from verbatim.pipeline.front_end import FrontEnd, SpeechChunk
+from verbatim.pipeline.front_end import FrontEnd
 from verbatim.pipeline.strategies import (
     SURE_LANGUAGE_PROBABILITY,
     WindowText,
@@ -25,6 +25,7 @@ from verbatim.pipeline.threads import ReadAhead
 from verbatim.stages.decode_audio import AudioSource, DecodeLimits, RawFormat, open_audio
 from verbatim.stages.document import DocumentState, append
 from verbatim.stages.script import converted_segment
+from verbatim.stages.speech import SpeechChunk
 from verbatim.stages.windows import pack
 
 BATCHES_AHEAD: Final = 2

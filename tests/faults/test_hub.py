@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import threading
@@ -31,25 +30,18 @@ from verbatim.domain.errors import (
     VerbatimError,
 )
 from verbatim.domain.transcript import WarningCode
-from verbatim.engine.catalog import Catalog
+from verbatim.engine.catalog import BUNDLED_DEMO, Catalog
 from verbatim.engine.downloads import DownloadProgress
 from verbatim.engine.hardware import Hardware
 from verbatim.engine.hub import HUB_UNREACHABLE, HubClient, HubConfig
 from verbatim.engine.known_models import find_known
-from verbatim.settings import Settings
+from verbatim.settings import load_settings
 
 REPOSITORY = "someone/whisper-ct2"
 NOTICED_S = 3.0
 Network: TypeAlias = Callable[[], contextlib.AbstractContextManager[str]]
 """Makes a hub that does not answer, for a time; gives its address."""
 SMALL_MACHINE = Hardware("", (), cores=2, memory_bytes=8_000_000_000)
-
-
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in tuple(os.environ):
-        if name.upper().endswith("_PROXY") or name.startswith("HF_"):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -72,10 +64,7 @@ def client_of(
 
 
 def catalog_of(client: HubClient, demo: Path | None = None, **settings: object) -> Catalog:
-    # Variables of the machine that runs the tests play no part.
-    values = Settings.model_construct(**{**Settings().model_dump(), **settings})
-    arguments = {"demo_folder": demo} if demo else {}
-    return Catalog(values, client, lambda: SMALL_MACHINE, **arguments)
+    return Catalog(load_settings(settings), client, lambda: SMALL_MACHINE, demo or BUNDLED_DEMO)
 
 
 def test_a_download_brings_what_a_model_needs_and_nothing_else(hub: FakeHub, cache: Path) -> None:

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         2048 * MIB, gt=0, description="Largest upload that is accepted, bytes."
     )
+    upload_idle_s: float = Field(
+        30.0, gt=0, description="Longest pause in an upload, in seconds, before it is given up."
+    )
     max_audio_s: float = Field(
         12 * HOUR_S, gt=0, description="Longest audio accepted, in seconds of decoded sound."
     )

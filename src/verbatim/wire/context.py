@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
 
 from verbatim.engine.catalog import Catalog
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.settings import Settings
+from verbatim.wire.body import Pace
+from verbatim.wire.spool import Spool
+
+HEARTBEAT_S: Final = 15.0
+"""Proxies commonly close a connection on which nothing came for 60 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Handed to every dialect when the application is made; nothing is looked up globally."""
+    """Handed to every dialect when the application is made; nothing is looked up globally.
+
+    Attributes:
+        settings: of the server.
+        service: transcribes.
+        catalog: the models there are.
+        spool: where uploads wait.
+        pace: how slow an upload may be.
+        heartbeat_s: longest silence of a stream that is being answered.
+        clock: seconds that only rise.
+    """
 
     settings: Settings
     service: TranscriptionService
     catalog: Catalog
+    spool: Spool
+    pace: Pace = field(default_factory=Pace)
+    heartbeat_s: float = HEARTBEAT_S
+    clock: Callable[[], float] = time.monotonic

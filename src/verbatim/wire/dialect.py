@@ -1,0 +1,67 @@
+"""What a wire dialect of HTTP is to the server that mounts it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from verbatim.domain.errors import ErrorKind, VerbatimError
+
+CLIENT_GONE_STATUS: Final = 499
+"""nginx's number for a client that left; it is logged, never sent."""
+DEFAULT_RETRY_AFTER_S: Final = 5.0
+
+STATUS_OF_KIND: Final[Mapping[ErrorKind, HTTPStatus]] = MappingProxyType(
+    {
+        ErrorKind.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
+        ErrorKind.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
+        ErrorKind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+        ErrorKind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+        ErrorKind.TIMEOUT: HTTPStatus.REQUEST_TIMEOUT,
+        ErrorKind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        ErrorKind.UNSUPPORTED_MEDIA: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ErrorKind.OVERLOADED: HTTPStatus.TOO_MANY_REQUESTS,
+        ErrorKind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+        ErrorKind.STORAGE_FULL: HTTPStatus.INSUFFICIENT_STORAGE,
+        ErrorKind.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
+
+ErrorRenderer = Callable[[VerbatimError, int], Response]
+"""An error and the status it is sent with, as a response in the dialect's own shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A dialect, ready to be mounted.
+
+    Attributes:
+        name: as in the setting `dialects`.
+        prefixes: paths that belong to it, also where no route of it matches.
+        router: its routes, with full paths.
+        render_error: its error shape.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    router: APIRouter
+    render_error: ErrorRenderer
+
+    def owns(self, path: str) -> bool:
+        """Whether errors under this path are told in this dialect's shape."""
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
+
+
+def retry_headers(error: VerbatimError) -> dict[str, str]:
+    """`Retry-After` in whole seconds, where a repeat has a chance."""
+    if not error.retryable:
+        return {}
+    wait_s = DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+    return {"retry-after": str(max(1, math.ceil(wait_s)))}

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from verbatim.domain.errors import OverloadedError, StorageFullError
+from verbatim.wire.spool import BLOCK_BYTES, LOCK_NAME, Spool, SpoolWriter
+
+HOLD_A_SPOOL = """
+import sys, time
+from pathlib import Path
+from verbatim.wire.spool import Spool
+spool = Spool(Path(sys.argv[1]), max_files=1)
+spool.open()
+print(spool.folder, flush=True)
+time.sleep(60)
+"""
+
+
+async def test_what_is_written_is_there_until_it_is_released(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 9000
+    with Spool(tmp_path, max_files=1) as spool:
+        writer = spool.open()
+        for start in range(0, len(content), 60_000):
+            await writer.write(content[start : start + 60_000])
+        upload = await writer.finish()
+
+        assert upload.path.read_bytes() == content
+        assert upload.size_bytes == len(content)
+        assert upload.digest == hashlib.sha256(content).hexdigest()
+        assert upload.path.stat().st_mode & 0o777 == 0o600
+        assert spool.folder.stat().st_mode & 0o777 == 0o700
+        upload.release()
+        upload.release()
+        writer.discard()
+        assert not upload.path.exists()
+        assert spool.files == 0
+
+
+async def test_the_number_of_files_is_bounded(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_files=2) as spool:
+        first, second = spool.open(), spool.open()
+        with pytest.raises(OverloadedError) as caught:
+            spool.open()
+        assert caught.value.retry_after_s
+        first.discard()
+        third = spool.open()
+        second.discard()
+        third.discard()
+
+
+async def test_the_folder_is_gone_when_it_is_closed(tmp_path: Path) -> None:
+    with Spool(tmp_path / "made" / "for it", max_files=1) as spool:
+        writer = spool.open()
+        await writer.write(b"left behind")
+        await writer.finish()
+        assert len(list(spool.folder.iterdir())) == 2
+    assert not spool.folder.exists()
+
+
+class ScriptedDisk:
+    """Stands for an open file; what a write does is given."""
+
+    def __init__(self, on_write: Callable[[memoryview], int]) -> None:
+        self._on_write = on_write
+        self.written_bytes = 0
+        self.written_when_closed: int | None = None
+
+    def write(self, data: memoryview) -> int:
+        count = self._on_write(data)
+        self.written_bytes += count
+        return count
+
+    def close(self) -> None:
+        self.written_when_closed = self.written_bytes
+
+
+def slow(data: memoryview) -> int:
+    time.sleep(0.2)
+    return len(data)
+
+
+def failing(number: int) -> Callable[[memoryview], int]:
+    def fail(data: memoryview) -> int:
+        raise OSError(number, "scripted")
+
+    return fail
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[SpoolWriter]:
+    with Spool(tmp_path, max_files=1) as spool:
+        writer = spool.open()
+        writer._file.close()
+        yield writer
+        writer.discard()
+        assert spool.files == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_full_disk_is_told_as_such(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(writer, "_file", ScriptedDisk(failing(number)))
+    with pytest.raises(StorageFullError, match="spool_dir"):
+        await writer.write(bytes(BLOCK_BYTES))
+
+
+async def test_another_disk_error_is_not_hidden(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_file", ScriptedDisk(failing(errno.EIO)))
+    with pytest.raises(OSError, match="scripted"):
+        await writer.write(bytes(BLOCK_BYTES))
+
+
+async def test_a_disk_that_takes_little_at_a_time_gets_everything(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = ScriptedDisk(lambda data: min(len(data), 300_000))
+    monkeypatch.setattr(writer, "_file", disk)
+    await writer.write(bytes(BLOCK_BYTES))
+    assert disk.written_bytes == BLOCK_BYTES
+
+
+async def test_cancelling_a_write_waits_for_its_thread(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = ScriptedDisk(slow)
+    monkeypatch.setattr(writer, "_file", disk)
+    task = asyncio.create_task(writer.write(bytes(BLOCK_BYTES)))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    writer.discard()
+    assert disk.written_when_closed == BLOCK_BYTES
+
+
+async def test_the_event_loop_goes_on_while_the_disk_is_slow(
+    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_file", ScriptedDisk(slow))
+    task = asyncio.create_task(writer.write(bytes(BLOCK_BYTES)))
+    ticks = 0
+    while not task.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+    assert ticks >= 4
+
+
+def test_folders_of_killed_processes_are_removed_and_others_kept(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_A_SPOOL, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process, process.stdout:
+        held = Path(process.stdout.readline().strip())
+        with Spool(tmp_path, max_files=1) as mine:
+            assert held.is_dir(), "a running process keeps its folder"
+            assert len(list(held.iterdir())) == 2
+            process.kill()
+            process.wait()
+            with Spool(tmp_path, max_files=1):
+                assert not held.exists(), "a killed process's folder is removed"
+                assert mine.folder.is_dir()
+
+
+def test_a_link_that_looks_like_a_spool_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / LOCK_NAME).touch()
+    (precious / "data").write_text("mine")
+    (tmp_path / "verbatim-spool-link").symlink_to(precious)
+    with Spool(tmp_path, max_files=1):
+        assert (precious / "data").read_text() == "mine"

@@ -47,7 +47,9 @@ def group_words(characters: Sequence[CharacterGroup], *, spaced: bool) -> list[S
     words: list[Spelling] = []
     for text, tokens in characters:
         alone = not spaced or text.startswith(" ") or text.strip() in string.punctuation
-        if alone or not words:
+        # A space that is a token of its own belongs to the word it stands before.
+        before_is_space = bool(words) and words[-1].text.isspace()
+        if not words or (alone and not before_is_space):
             words.append(Spelling(text, len(tokens)))
         else:
             words[-1] = Spelling(words[-1].text + text, words[-1].tokens + len(tokens))

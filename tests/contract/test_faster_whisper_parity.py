@@ -154,9 +154,7 @@ async def test_tokens_and_times_are_equal(
             continue
         with _OurFeatures(reference, samples):
             expected = theirs(reference, samples, options)
-        assert found == [
-            (pytest.approx(start), pytest.approx(end), tokens) for start, end, tokens in expected
-        ], name
+        assert same(found, expected), name
         differing.append(name)
     short = [name for name, samples in recordings if len(samples) <= WINDOW_SAMPLES]
     apart = [name for name in differing if name in short]

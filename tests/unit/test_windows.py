@@ -320,3 +320,9 @@ class TestSpeechBuffer:
         buffer.push(chunk(0.0, 1.0))
         with pytest.raises(ValueError, match="cannot drop 16001 samples of 16000"):
             buffer.drop(16_001)
+
+
+@given(some_chunks())
+def test_without_joining_each_chunk_is_a_window(chunks: list[SpeechChunk]) -> None:
+    windows = list(pack(chunks, join=False))
+    assert [places(window) for window in windows] == [track_of([each]) for each in chunks]

@@ -109,7 +109,7 @@ class Decoder:
                 row.start,
                 row.window.context_tokens,
             )
-        for group in _groups(rows, lambda row: _batch_key(row.window.options)):
+        for group in _groups(rows, _batch_key):
             self._generate(group, encoded, len(rows))
         return self._results(rows, encoded)
 
@@ -266,19 +266,22 @@ class Decoder:
         )
 
 
-def _batch_key(options: DecodeOptions) -> DecodeOptions:
-    """What rows of one `generate` call must share; the rest is in each row's prompt."""
-    return replace(
-        options,
+def _batch_key(row: _Row) -> Hashable:
+    """What rows of one `generate` call must share; the rest is in each row's prompt.
+
+    CTranslate2 wants the start token at the same place in all rows, so equally long contexts.
+    """
+    options = replace(
+        row.window.options,
         language=None,
         candidate_languages=(),
         task=Task.TRANSCRIBE,
         initial_prompt=None,
         hotwords=None,
-        prefix=options.prefix,
         word_timestamps=False,
         token_logprobs=False,
     )
+    return options, len(row.prompt)
 
 
 def _groups(rows: Sequence[_Row], key: Callable[[_Row], Hashable]) -> list[list[_Row]]:

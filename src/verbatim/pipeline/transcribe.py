@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from verbatim.domain.events import Finished, Progress, SegmentReady, TranscriptionEvent
@@ -24,7 +25,7 @@ from verbatim.pipeline.strategies import (
 from verbatim.pipeline.threads import ReadAhead
 from verbatim.stages.decode_audio import AudioSource, DecodeLimits, RawFormat, open_audio
 from verbatim.stages.document import DocumentState, append
-from verbatim.stages.script import converted_segment
+from verbatim.stages.script import convert_segment
 from verbatim.stages.speech import SpeechChunk
 from verbatim.stages.windows import pack
 
@@ -101,7 +102,7 @@ async def transcribe(
     async with aclosing(texts):
         async for text in texts:
             state, written = append(state, text.segments)
-            written = tuple(converted_segment(segment, request.script) for segment in written)
+            written = tuple(convert_segment(segment, request.script) for segment in written)
             segments += written
             if text.segments:
                 spoken.append(text)
@@ -120,7 +121,9 @@ async def _decode(
                 yield text
         return
     ahead = BATCHES_AHEAD * engine.describe().batch_size
-    async with ReadAhead(lambda: iter(pack(recording.chunks())), ahead, "front-end") as planned:
+    # A window has one language, so where they change, what a silence parts stays apart.
+    cut = partial(pack, join=not request.detect_language_per_window)
+    async with ReadAhead(lambda: cut(recording.chunks()), ahead, "front-end") as planned:
         async for text in decode_parallel(planned, engine, request):
             yield text
 

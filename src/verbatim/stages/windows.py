@@ -142,14 +142,19 @@ class SpeechBuffer:
             n_samples -= len(chunk.samples) - len(rest)
 
 
-def pack(chunks: Iterable[SpeechChunk]) -> Iterator[PlannedWindow]:
+def pack(chunks: Iterable[SpeechChunk], *, join: bool = True) -> Iterator[PlannedWindow]:
     """Join consecutive chunks to windows of at most 30 s that can be decoded independently.
 
     When the next chunk does not fit, the window ends at the longest silence between its chunks
     that leaves it filled to `MIN_FILL`, so that what was said in one breath stays together; the
     chunks after that begin the next window. Where no silence leaves it so full, it ends at the
     last one. At most a window and a chunk are held.
+
+    Without `join` each chunk is a window: for recordings in which the language changes.
     """
+    if not join:
+        yield from (_window([chunk]) for chunk in chunks)
+        return
     held: list[SpeechChunk] = []
     for chunk in chunks:
         while held and _length(held) + len(chunk.samples) > WINDOW_SAMPLES:

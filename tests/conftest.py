@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 FOREIGN_PREFIXES = ("VERBATIM_", "HF_")
 FOREIGN_SUFFIX = "_PROXY"
+
+# A busy machine is no failure of a property; pytest's own time-out stops what hangs.
+settings.register_profile("verbatim", deadline=None)
+settings.load_profile("verbatim")
 
 
 @pytest.fixture(autouse=True, scope="session")

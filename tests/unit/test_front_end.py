@@ -88,7 +88,7 @@ def some_recording(draw: st.DrawFn) -> Samples:
 
 
 class TestEverything:
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(some_recording(), st.data())
     def test_nothing_is_dropped(self, recording: Samples, data: st.DataObject) -> None:
         front_end = FrontEnd(blocks_of(recording, data), None, OPTIONS)
@@ -118,7 +118,7 @@ class TestEverything:
 
 
 class TestSpeech:
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(some_recording(), st.sampled_from([0.1, 0.5, 2.0]), st.data())
     def test_the_chunks_are_the_regions(
         self, recording: Samples, min_silence_s: float, data: st.DataObject
@@ -145,7 +145,7 @@ class TestSpeech:
         for region in regions:
             assert gaps[region.start_sample] == region.silence_samples / SAMPLE_RATE_HZ
 
-    @settings(deadline=None, max_examples=30)
+    @settings(max_examples=30)
     @given(some_recording(), st.data())
     def test_the_cut_into_blocks_changes_nothing(
         self, recording: Samples, data: st.DataObject

@@ -63,7 +63,7 @@ def test_hears_speech_where_there_is_speech() -> None:
     assert (EXPECTED[in_silence] < 0.35).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, len(RECORDING)), max_size=12))
 def test_the_cut_into_blocks_changes_nothing(cuts: list[int]) -> None:
     state = VadState()

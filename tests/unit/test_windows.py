@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -219,7 +219,6 @@ class TestRestore:
 
 
 class TestPack:
-    @settings(deadline=None)
     @given(some_chunks())
     def test_nothing_is_lost_and_every_map_is_true(self, chunks: list[SpeechChunk]) -> None:
         windows = list(pack(chunks))
@@ -276,7 +275,6 @@ class TestPack:
 
 
 class TestSpeechBuffer:
-    @settings(deadline=None)
     @given(some_chunks(), st.data())
     def test_windows_from_anywhere(self, chunks: list[SpeechChunk], data: st.DataObject) -> None:
         """As a sequential decoder does: refill, look, go on by any number of samples."""

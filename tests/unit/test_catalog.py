@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -473,4 +476,46 @@ def test_no_limits_means_the_machine(tmp_path: Path) -> None:
 
 def test_gpus_can_be_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert measure_hardware().gpus == ()
+
+
+def fake_nvml(cards: list[tuple[str, int] | None], status: int = 0) -> SimpleNamespace:
+    """NVIDIA's management library; a card that is None has fallen off the bus."""
+
+    def card_of(handle: ctypes.c_void_p) -> tuple[str, int]:
+        return cards[(handle.value or 0) - 1] or ("", 0)
+
+    def count(reference: Any) -> int:
+        reference._obj.value = len(cards)
+        return 0
+
+    def handle(index: int, reference: Any) -> int:
+        reference._obj.value = index + 1
+        return 0 if cards[index] else 15
+
+    def memory(of: ctypes.c_void_p, reference: Any) -> int:
+        reference._obj.total = card_of(of)[1]
+        return 0
+
+    def name(of: ctypes.c_void_p, buffer: Any, length: int) -> int:
+        buffer.value = card_of(of)[0].encode()
+        return 0
+
+    return SimpleNamespace(
+        nvmlInit_v2=lambda: status,
+        nvmlShutdown=lambda: 0,
+        nvmlDeviceGetCount_v2=count,
+        nvmlDeviceGetHandleByIndex_v2=handle,
+        nvmlDeviceGetMemoryInfo=memory,
+        nvmlDeviceGetName=name,
+    )
+
+
+def test_gpus_are_those_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    working = fake_nvml([("H200", 150 * GB), None])
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: working)
+    assert measure_hardware().gpus == (Gpu("H200", 150 * GB),)
+    without_driver = fake_nvml([("H200", 150 * GB)], status=9)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: without_driver)
     assert measure_hardware().gpus == ()

@@ -26,7 +26,6 @@ from verbatim.engine.hardware import Hardware
 from verbatim.engine.hub import HubClient
 from verbatim.engine.known_models import DEMO_NAME
 from verbatim.engine.model_choice import wanted_model
-from verbatim.pipeline.service import Recording
 from verbatim.settings import Settings
 
 State: TypeAlias = Literal["ok", "warning", "failed"]
@@ -229,6 +228,7 @@ def check_transcription(patient: Patient) -> Finding:
 async def _hear(settings: Settings, hub: HubClient) -> tuple[Transcript, str]:
     """What is found in the test sentence, and the device that found it."""
     from verbatim.pipeline.local_service import open_service  # noqa: PLC0415  slow
+    from verbatim.pipeline.service import Recording  # noqa: PLC0415  slow
 
     async with open_service(settings, Catalog(settings, hub)) as service:
         run = await service.start(Recording(SELF_CHECK_SOUND), TranscriptionRequest())

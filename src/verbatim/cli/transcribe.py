@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from verbatim.cli.console import new_app
 from verbatim.cli.inputs import Input, expand_inputs
 from verbatim.cli.progress import download_progress
-from verbatim.cli.transcription import Plan, Service, Transcriber
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import (
     DEFAULT_TEMPERATURES,
@@ -26,6 +25,9 @@ from verbatim.render.formats import RenderOptions, ResponseFormat
 from verbatim.settings import Settings, load_settings
 from verbatim.stages.captions import CaptionLimits
 from verbatim.stages.language_names import language_code
+
+if TYPE_CHECKING:
+    from verbatim.cli.transcription import Plan
 
 app = new_app()
 
@@ -136,6 +138,9 @@ def transcribe(  # noqa: PLR0913  one for each flag
             "offline": offline or None,
         }
     )
+    # Imported late: it takes longer than all the rest, and mistakes are better told before.
+    from verbatim.cli.transcription import Plan  # noqa: PLC0415
+
     chosen = tuple(dict.fromkeys(formats or [ResponseFormat.TEXT]))
     plan = Plan(
         inputs=expand_inputs(files),
@@ -179,8 +184,8 @@ async def _run(plan: Plan, settings: Settings) -> int:
     if any(isinstance(item, Input) for item in plan.inputs):
         with download_progress() as progress:
             catalog.default(progress)
-    # Imported late: it takes longer than all the rest, and mistakes are better told before.
-    from verbatim.pipeline.local_service import open_service  # noqa: PLC0415
+    from verbatim.cli.transcription import Service, Transcriber  # noqa: PLC0415  slow
+    from verbatim.pipeline.local_service import open_service  # noqa: PLC0415  slow
 
     async with open_service(settings, catalog) as opened:
         service: Service = opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -231,6 +232,31 @@ def test_other_kinds_of_models_are_recognised(tmp_path: Path, file: str, words: 
     assert words in str(folder_problem(tmp_path))
     if file.endswith((".pt", ".bin")):
         assert "Name the folder" in str(folder_problem(tmp_path / file))
+
+
+def test_a_folder_that_may_not_be_read_is_explained(
+    models_dir: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(models_dir / "mine")
+    locked, is_file, iterdir = models_dir / "mine", Path.is_file, Path.iterdir
+
+    def is_file_unless_locked(path: Path) -> bool:
+        if path.parent == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file_unless_locked)
+    assert "mine/model.bin may not be read" in str(folder_problem(locked))
+    assert [e.name for e in make_catalog(models_dir, demo).installed()] == [DEMO_NAME]
+
+    def iterdir_unless_locked(path: Path) -> Iterator[Path]:
+        if path == models_dir:
+            raise PermissionError(13, "Permission denied", str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir_unless_locked)
+    with pytest.raises(ModelUnavailableError, match=r"models directory .* may not be read"):
+        make_catalog(models_dir, demo).default()
 
 
 # Errors

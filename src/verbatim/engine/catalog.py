@@ -287,9 +287,15 @@ class Catalog:
 
     def _own_folders(self) -> tuple[Path, ...]:
         models_dir = self._settings.models_dir
-        if models_dir is None or not models_dir.is_dir():
-            return ()
-        folders = sorted(path for path in models_dir.iterdir() if path.is_dir())
+        try:
+            if models_dir is None or not models_dir.is_dir():
+                return ()
+            folders = sorted(path for path in models_dir.iterdir() if path.is_dir())
+        except PermissionError as error:
+            raise ModelUnavailableError(
+                f"The models directory {models_dir} may not be read by this user. Change its "
+                "permissions, or VERBATIM_MODELS_DIR."
+            ) from error
         return tuple(
             path for path in folders if _is_folder_name(path.name) and looks_like_model(path)
         )
@@ -334,8 +340,10 @@ class Catalog:
             return self._demo("No other model is installed, and the disk has no room for one.")
         except (ModelUnavailableError, ModelNotFoundError) as error:
             unreachable = error.code == HUB_UNREACHABLE
-            why = "the model hub cannot be reached" if unreachable else "the download failed"
-            return self._demo(f"No other model is installed, and {why}.")
+            why = "the model hub cannot be reached." if unreachable else error.message
+            return self._demo(
+                f"No other model is installed, and {wanted.name} cannot be had: {why}"
+            )
 
     def _best_installed(self) -> ModelFiles | None:
         for model in preferred_models(self._hardware(), self._settings.device):

@@ -84,7 +84,7 @@ def _token(environment: Mapping[str, str], home: Path) -> str | None:
             return token
     try:
         kept = Path(environment.get("HF_TOKEN_PATH") or home / "token").expanduser()
-        return kept.read_text(encoding="utf-8").strip() or None
+        return kept.read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:
         return None
 

@@ -84,7 +84,8 @@ class HubCache:
     def main_commit(self, repository: str) -> str | None:
         """The commit that `main` was when the repository was last fetched."""
         try:
-            commit = (self.repository_folder(repository) / "refs" / MAIN).read_text().strip()
+            path = self.repository_folder(repository) / "refs" / MAIN
+            commit = path.read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return None
         return commit if _GIT_SHA1.fullmatch(commit) else None

@@ -47,6 +47,13 @@ def looks_like_model(folder: Path) -> bool:
 
 def folder_problem(folder: Path) -> str | None:
     """What is wrong with a folder as a model, with what to do about it; None if nothing is."""
+    try:
+        return _problem(folder)
+    except PermissionError as error:
+        return f"{error.filename or folder} may not be read by this user. Change its permissions."
+
+
+def _problem(folder: Path) -> str | None:
     if folder.is_file():
         return f"{folder} is a file. Name the folder that holds model.bin. {_conversion(folder)}"
     if not folder.is_dir():
@@ -63,11 +70,8 @@ def folder_problem(folder: Path) -> str | None:
 
 
 def _weights_problem(weights: Path) -> str | None:
-    try:
-        with weights.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        return f"{weights} cannot be read: {error.strerror}."
+    with weights.open("rb") as file:
+        head = file.read(64)
     if head.startswith(_LFS_POINTER):
         return f"{weights} is only a pointer of Git LFS. Run `git lfs pull` in its folder."
     if head[_SPECIFICATION_OFFSET:].startswith(_SPECIFICATION):

@@ -36,9 +36,13 @@ class GuardedFile:
         file: seekable, binary.
         guard: called before every read; raises a `VerbatimError` to end the reading.
         start: where the file begins for libav.
+
+    Attributes:
+        watch: shown every block with its position; raises a `VerbatimError` to end the reading.
     """
 
     def __init__(self, file: BinaryIO, guard: Callable[[], None], start: int = 0) -> None:
+        self.watch: Callable[[int, bytes], None] | None = None
         self._file = file
         self._guard = guard
         self._start = start
@@ -51,7 +55,11 @@ class GuardedFile:
             return b""
         try:
             self._guard()
-            return self._file.read(size)[:size]
+            position = self._file.tell() if self.watch else 0
+            block = self._file.read(size)[:size]
+            if self.watch:
+                self.watch(position, block)
+            return block
         except VerbatimError as error:
             self._failure = error
         except (OSError, ValueError) as error:

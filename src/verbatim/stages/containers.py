@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+MP4_DEMUXER: Final = "mov"
 CONTAINERS: Final[Mapping[str, str]] = {
     "wav": "WAV",
     "w64": "Wave64",
@@ -21,7 +22,7 @@ CONTAINERS: Final[Mapping[str, str]] = {
     "mp3": "MP3",
     "aac": "AAC",
     "ogg": "Ogg",
-    "mov": "MP4",
+    MP4_DEMUXER: "MP4",
     "matroska": "Matroska",
     "asf": "WMA",
     "amr": "AMR",

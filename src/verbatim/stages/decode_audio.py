@@ -36,8 +36,9 @@ from verbatim.stages.audio_source import (
     skip_id3,
     unreadable,
 )
-from verbatim.stages.containers import RawEncoding, RawFormat
+from verbatim.stages.containers import MP4_DEMUXER, RawEncoding, RawFormat
 from verbatim.stages.decode_limits import Budget, DecodeLimits
+from verbatim.stages.index_claims import IndexClaims
 from verbatim.stages.mono import MonoConverter, shape_of
 from verbatim.stages.outlines import Outline, read_outline
 from verbatim.stages.timeline import Timeline
@@ -88,17 +89,22 @@ def open_audio(
         file = open_source(source, opened)
         try:
             size = size_of(file)
-            if size == 0:
-                raise EmptyAudioError("The file has 0 bytes. Check that it was saved or sent.")
             start = 0 if raw is not None else skip_id3(file)
+            if start >= size:
+                raise EmptyAudioError(
+                    f"The file has {size} bytes and no audio in them. Check that it was sent whole."
+                )
             outline = Outline() if raw is not None else read_outline(file, size, start)
         except OSError as error:
             raise unreadable(error) from error
         budget = Budget(limits, clock, size)
         with budget.running():
             guarded = GuardedFile(file, budget.check_time, start)
+            guarded.watch = IndexClaims(size).watch
             track = Track(guarded, outline, raw, budget.check_time)
         opened.callback(track.close)
+        if track.info.container != MP4_DEMUXER:
+            guarded.watch = None
         _check_shape(track.info.sample_rate_hz, track.info.channels, limits)
         return AudioReader(track, outline, limits, budget, opened.pop_all())
 

@@ -23,10 +23,9 @@ from verbatim.domain.errors import (
 )
 from verbatim.stages.audio_source import GuardedFile
 from verbatim.stages.containers import CODECS, CONTAINERS, IO_BYTES, RawFormat, libav_options
+from verbatim.stages.index_claims import MAX_ALLOCATION_BYTES
 from verbatim.stages.outlines import Outline
 
-MAX_LIBAV_ALLOCATION_BYTES: Final = 64 * 1024 * 1024
-"""Largest single piece of memory libav may take: the index of a 12 h video, and no more."""
 MAX_DEMUX_FAILURES: Final = 16
 """Failures to find the next packet, one after the other, before the file is taken to end."""
 LIBAV_FAILURES: Final = (av.FFmpegError, ValueError, MemoryError)
@@ -260,4 +259,4 @@ def _bound_allocations() -> None:
     for `av_max_alloc`, which holds for the whole process, but is linked to the library that has it.
     """
     libav = ctypes.CDLL(av.frame.__file__)
-    libav.av_max_alloc(ctypes.c_size_t(MAX_LIBAV_ALLOCATION_BYTES))
+    libav.av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES))

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.support.fake_hub import running_hub
+from tests.support.terminal import PROGRAM
 from typer.testing import CliRunner
 
 from verbatim.cli.main import COMMANDS, app
@@ -22,7 +23,6 @@ from verbatim.settings import Settings
 
 HEAVY = {"av", "ctranslate2", "fastapi", "httpx", "numpy", "onnxruntime", "pydantic_settings"}
 DEADLINE_S = 30.0
-PROGRAM = [sys.executable, "-c", "from verbatim.cli.main import run; run()"]
 
 
 @pytest.fixture

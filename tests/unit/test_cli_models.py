@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.fake_hub import FakeHub, Repository, model_files, running_hub, write_model
+from tests.support.terminal import run_on_terminal
 from typer.testing import CliRunner, Result
 
 from verbatim.cli.console import size
 from verbatim.cli.main import app
 from verbatim.engine.known_models import DEMO_NAME, KNOWN_MODELS, find_known
-
-DEADLINE_S = 30.0
-PROGRAM = [sys.executable, "-c", "from verbatim.cli.main import run; run()"]
 
 
 @pytest.fixture
@@ -94,25 +88,11 @@ def test_a_folder_of_ones_own_is_only_deleted_when_meant(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_terminal_gets_a_bar() -> None:
-    master, slave = pty.openpty()
-    try:
-        done = subprocess.run(
-            [*PROGRAM, "models", "pull", "tiny"],
-            stdout=subprocess.PIPE,
-            stderr=slave,
-            text=True,
-            timeout=DEADLINE_S,
-            check=True,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        )
-        shown = os.read(master, 100_000).decode()
-    finally:
-        os.close(slave)
-        os.close(master)
+def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
+    printed, shown = run_on_terminal(["models", "pull", "tiny"], tmp_path)
     assert "ing tiny" in shown
     assert "300" in shown
-    assert done.stdout.startswith("tiny: 300 kB in ")
+    assert printed.startswith("tiny: 300 kB in ")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import typer
 
 from verbatim.cli.console import new_app, print_json
 from verbatim.cli.doctor_checks import Finding, Patient, examine
+from verbatim.cli.logs import configure_quiet_logging
 from verbatim.cli.setting_flags import warn_of_unknown_variables
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.hardware import measure_hardware
@@ -38,6 +39,7 @@ def doctor(
     The exit status is 0 if recordings can be transcribed, whatever else is amiss, and 1 if not.
     """
     settings = load_settings({"offline": offline or None})
+    configure_quiet_logging(settings)
     hub = HubClient(HubConfig.from_environment(os.environ, offline=settings.offline))
     patient = Patient(settings, Catalog(settings, hub), hub, measure_hardware())
     findings = []

@@ -21,7 +21,7 @@ from verbatim.domain.request import (
     TranscriptionRequest,
 )
 from verbatim.engine.catalog import Catalog
-from verbatim.render.formats import RenderOptions, ResponseFormat
+from verbatim.render.formats import FORMATS, Granularity, RenderOptions, ResponseFormat
 from verbatim.settings import Settings, load_settings
 from verbatim.stages.captions import CaptionLimits
 from verbatim.stages.language_names import language_code
@@ -34,11 +34,8 @@ app = new_app()
 EXIT_SOME_FAILED: Final = 1
 DETECT: Final = "auto"
 MOST_HYPOTHESES: Final = 20
-_CAPTION_FORMATS: Final = frozenset({ResponseFormat.SRT, ResponseFormat.VTT})
-_OUTPUT: Final = "Output"
-_SPEECH: Final = "Speech"
-_DECODING: Final = "Decoding"
-_MACHINE: Final = "Model and machine"
+_SEGMENTS: Final = frozenset({Granularity.SEGMENT})
+_WITH_WORDS: Final = frozenset({Granularity.SEGMENT, Granularity.WORD})
 
 
 @app.command(no_args_is_help=True)
@@ -46,7 +43,7 @@ def transcribe(  # noqa: PLR0913  one for each flag
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Recordings, folders (with all below), patterns, or - for standard input.",
         ),
     ],
@@ -148,7 +145,7 @@ def transcribe(  # noqa: PLR0913  one for each flag
             decode=DecodeOptions(
                 language=_language(language),
                 task=task,
-                word_timestamps=word_timestamps or not _CAPTION_FORMATS.isdisjoint(chosen),
+                word_timestamps=word_timestamps or any(FORMATS[f].from_words for f in chosen),
                 beam_size=beam_size,
                 temperatures=(temperature,) if temperature else DEFAULT_TEMPERATURES,
                 initial_prompt=prompt,
@@ -162,7 +159,7 @@ def transcribe(  # noqa: PLR0913  one for each flag
         ),
         formats=chosen,
         options=RenderOptions(
-            words=word_timestamps,
+            granularities=_WITH_WORDS if word_timestamps else _SEGMENTS,
             captions=CaptionLimits(
                 max_lines=max_lines,
                 max_line_chars=max_line_chars,
@@ -184,9 +181,11 @@ async def _run(plan: Plan, settings: Settings) -> int:
     if any(isinstance(item, Input) for item in plan.inputs):
         with download_progress() as progress:
             catalog.default(progress)
+    from verbatim.cli.logs import configure_quiet_logging  # noqa: PLC0415  slow
     from verbatim.cli.transcription import Service, Transcriber  # noqa: PLC0415  slow
     from verbatim.pipeline.local_service import open_service  # noqa: PLC0415  slow
 
+    configure_quiet_logging(settings)
     async with open_service(settings, catalog) as opened:
         service: Service = opened
         return await Transcriber(service, plan).run()

@@ -30,7 +30,8 @@ from verbatim.domain.events import Finished, Progress, TranscriptionEvent
 from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript, TranscriptWarning, WarningCode
 from verbatim.pipeline.service import Recording
-from verbatim.render.formats import RenderOptions, ResponseFormat, render
+from verbatim.render.formats import Rendered, RenderOptions, ResponseFormat, render
+from verbatim.render.verbose_json import render_verbose_json
 
 _OF_THE_MODEL: Final = frozenset({WarningCode.DEMO_MODEL, WarningCode.DEVICE_FALLBACK})
 
@@ -82,7 +83,7 @@ class Transcriber:
     def __init__(self, service: Service, plan: Plan) -> None:
         self._service = service
         self._plan = plan
-        self._names = plan.output_dir and OutputNames(plan.output_dir, plan.recordings)
+        self._names = OutputNames(plan.output_dir, plan.recordings) if plan.output_dir else None
         self._printed = False
         self._said: set[str] = set()
 
@@ -112,43 +113,43 @@ class Transcriber:
         return failures
 
     async def _transcript(self, item: Input) -> Transcript:
-        with _on_disk(item, self._plan.spool_dir) as path, TranscriptionBar(item.label) as bar:
+        with (
+            _on_disk(item, self._plan.spool_dir) as path,
+            TranscriptionBar(item.relative.name) as bar,
+        ):
             run = await self._service.start(Recording(path), self._plan.request)
+            transcript = None
             async for event in run.events():
                 if isinstance(event, Progress):
                     bar.show(event)
                 elif isinstance(event, Finished):
-                    return event.transcript
-        raise InternalError("The transcription ended without a result.")
+                    transcript = event.transcript
+        if transcript is None:
+            raise InternalError("The transcription ended without a result. Please report this.")
+        return transcript
 
     def _deliver(self, item: Input, transcript: Transcript) -> None:
+        plan = self._plan
         self._warn(item, transcript.warnings)
-        written = self._write(item, transcript)
-        if self._plan.as_json:
-            rendered = render(transcript, ResponseFormat.VERBOSE_JSON, self._plan.options)
-            body = rendered.body if isinstance(rendered.body, dict) else {}
-            outputs = {"outputs": [str(path) for path in written]} if written else {}
-            print_json({"file": item.label, **body, **outputs})
-        elif not written:
-            self._print(item, render_text(transcript, self._plan.formats[0], self._plan.options))
-
-    def _write(self, item: Input, transcript: Transcript) -> list[Path]:
-        """Write each format into the output folder; without one, nothing."""
-        if not self._names:
-            return []
         written = []
-        for form in self._plan.formats:
-            extension = render(transcript, form, self._plan.options).extension
-            path = self._names.next_for(item, extension.lstrip("."))
-            write_whole(path, render_text(transcript, form, self._plan.options))
-            written.append(path)
-        return written
+        only_json = plan.as_json and self._names is None
+        for form in () if only_json else plan.formats:
+            rendered = render(transcript, form, plan.options)
+            if self._names is None:
+                self._print(item, _text(rendered))
+                continue
+            written.append(self._names.next_for(item, rendered.extension))
+            write_whole(written[-1], _text(rendered))
+        if plan.as_json:
+            body = render_verbose_json(transcript, plan.options)
+            outputs = {"outputs": [str(path) for path in written]} if written else {}
+            print_json({"file": item.label, "model": transcript.model, **body, **outputs})
 
     def _print(self, item: Input, text: str) -> None:
         if len(self._plan.inputs) > 1:
             typer.echo(f"\n==> {item.label} <==" if self._printed else f"==> {item.label} <==")
             self._printed = True
-        typer.echo(text, nl=not text.endswith("\n"))
+        typer.echo(text, nl=False)
 
     def _warn(self, item: Input, warnings: Sequence[TranscriptWarning]) -> None:
         """Say what a reader should know; what is the same for all recordings is said once."""
@@ -163,9 +164,9 @@ class Transcriber:
             say_warning(f"{item.label}{span}: {warning.message}")
 
 
-def render_text(transcript: Transcript, form: ResponseFormat, options: RenderOptions) -> str:
-    """A transcript as a file of this format holds it, with a line end at its end."""
-    body = render(transcript, form, options).body
+def _text(rendered: Rendered) -> str:
+    """An answer as a file holds it, with a line end at its end."""
+    body = rendered.body
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, indent=2)
     return text if text.endswith("\n") else text + "\n"
 

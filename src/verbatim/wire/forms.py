@@ -45,7 +45,11 @@ class FormModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in values.items() if value not in ("", [], {})}
+        return {name: value for name, value in values.items() if not _is_empty(value)}
+
+
+def _is_empty(value: object) -> bool:
+    return not value.strip() if isinstance(value, str) else value in ([], {})
 
 
 def _gather(model: type[FormModel], fields: Iterable[tuple[str, str]]) -> dict[str, Any]:

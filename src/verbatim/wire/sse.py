@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def event(data: Mapping[str, object]) -> bytes:
     """One event; JSON writes no line breaks, so it is always one line."""
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return f"data: {json.dumps(data, ensure_ascii=False, allow_nan=False)}\n\n".encode()
 
 
 class EventStream(Response):

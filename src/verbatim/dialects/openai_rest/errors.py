@@ -1,0 +1,33 @@
+"""OpenAI's error shape: four keys, always all of them."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+
+from verbatim.domain.errors import ErrorKind, VerbatimError
+from verbatim.wire.dialect import retry_headers
+
+FIRST_SERVER_STATUS = 500
+
+
+def error_body(error: VerbatimError, status: int) -> dict[str, object]:
+    """`{"error": {"message", "type", "param", "code"}}`."""
+    return {
+        "error": {
+            "message": error.message,
+            "type": _type(error, status),
+            "param": error.param,
+            "code": error.code,
+        }
+    }
+
+
+def render_error(error: VerbatimError, status: int) -> Response:
+    """The error as a response; with `Retry-After` where a repeat has a chance."""
+    return JSONResponse(error_body(error, status), status, headers=retry_headers(error))
+
+
+def _type(error: VerbatimError, status: int) -> str:
+    if error.kind is ErrorKind.OVERLOADED:
+        return "rate_limit_error"
+    return "server_error" if status >= FIRST_SERVER_STATUS else "invalid_request_error"

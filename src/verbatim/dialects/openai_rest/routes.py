@@ -1,0 +1,116 @@
+"""The routes: parse, ask the service, render."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from verbatim.dialects.openai_rest.errors import render_error
+from verbatim.dialects.openai_rest.events import transcript_events
+from verbatim.dialects.openai_rest.forms import (
+    TranscriptionForm,
+    TranslationForm,
+    refuse_speakers,
+)
+from verbatim.dialects.openai_rest.models import add_model_routes
+from verbatim.domain.transcript import Transcript
+from verbatim.pipeline.service import Recording, Run
+from verbatim.render.formats import Rendered, render
+from verbatim.wire.context import Context
+from verbatim.wire.dialect import Dialect
+from verbatim.wire.disconnect import while_connected
+from verbatim.wire.forms import form_schema
+from verbatim.wire.notes import notes_of
+from verbatim.wire.sse import EventStream
+from verbatim.wire.uploads import receive_form, required_file
+
+NAME: Final = "openai_rest"
+PREFIX: Final = "/v1"
+FILE_HELP: Final = (
+    "The recording: wav, mp3, flac, ogg, opus, m4a, aac, mp4, mov, mkv, webm, wma, amr, aiff."
+)
+
+Form = TypeVar("Form", bound=TranslationForm)
+
+
+def dialect(context: Context) -> Dialect:
+    """The dialect, ready to be mounted."""
+    router = APIRouter(tags=["openai"])
+    audio = _AudioRoutes(context)
+    _add(router, "/v1/audio/transcriptions", audio.transcribe, TranscriptionForm)
+    _add(router, "/v1/audio/translations", audio.translate, TranslationForm)
+    add_model_routes(router, context)
+    return Dialect(NAME, (PREFIX,), router, render_error)
+
+
+def _add(
+    router: APIRouter, path: str, endpoint: Callable[..., Any], form: type[TranslationForm]
+) -> None:
+    content = {"multipart/form-data": {"schema": form_schema(form, FILE_HELP)}}
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        response_class=Response,
+        openapi_extra={"requestBody": {"required": True, "content": content}},
+    )
+
+
+class _AudioRoutes:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def transcribe(self, request: Request) -> Response:
+        """Write down what is said, in the language it is said in."""
+        asked, run = await self._start(request, TranscriptionForm)
+        if asked.stream:
+            return await self._stream(request, run)
+        return await self._answer(request, asked, run)
+
+    async def translate(self, request: Request) -> Response:
+        """Write down in English what is said in another language."""
+        asked, run = await self._start(request, TranslationForm)
+        return await self._answer(request, asked, run)
+
+    async def _start(self, request: Request, kind: type[Form]) -> tuple[Form, Run]:
+        form = await receive_form(request, self._context, on_part=refuse_speakers)
+        try:
+            upload = required_file(form)
+            asked = kind.read(form.fields)
+            wanted = asked.request()
+            asked.render_options()  # what cannot be rendered is refused before the work
+        except BaseException:
+            form.discard()
+            raise
+        recording = Recording(upload.path, upload.digest, upload.release)
+        return asked, await self._context.service.start(recording, wanted)
+
+    async def _answer(self, request: Request, asked: TranslationForm, run: Run) -> Response:
+        started_s = self._context.clock()
+        try:
+            transcript = await while_connected(request.receive, run.result())
+        finally:
+            run.leave()
+        notes_of(request.scope).on_transcript(transcript, self._context.clock() - started_s)
+        # A long recording's subtitles take seconds to lay out, for which others would have to wait.
+        rendered = await asyncio.to_thread(_render, transcript, asked)
+        return Response(rendered.text, media_type=rendered.media_type)
+
+    async def _stream(self, request: Request, run: Run) -> Response:
+        events = transcript_events(run, notes_of(request.scope), self._context)
+        try:
+            # What fails before the first event is told by the status, as without streaming.
+            first = await while_connected(request.receive, anext(events))
+        except BaseException:
+            run.leave()
+            raise
+        return EventStream(first, events)
+
+
+def _render(transcript: Transcript, asked: TranslationForm) -> Rendered:
+    return render(transcript, asked.response_format, asked.render_options())

@@ -1,0 +1,111 @@
+"""The HTTP application: every dialect and the operation's routes on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from verbatim.dialects import openai_rest
+from verbatim.domain.errors import BadRequestError, VerbatimError
+from verbatim.server.docs import DOCS_CSP, docs_page
+from verbatim.server.drain import Drain
+from verbatim.server.errors import ErrorResponder
+from verbatim.server.health import Readiness, operation_routes
+from verbatim.server.metrics import Metrics
+from verbatim.server.middleware import REQUEST_ID_HEADER, ErrorBoundary, Observe
+from verbatim.server.version import installed_version
+from verbatim.wire.context import Context
+from verbatim.wire.dialect import Dialect, retry_headers
+
+DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
+    {openai_rest.NAME: openai_rest.dialect}
+)
+DESCRIPTION: Final = "Speech to text on your own machine, through the APIs that clients speak."
+
+
+def create_app(
+    context: Context, *, drain: Drain | None = None, readiness: Readiness | None = None
+) -> FastAPI:
+    """The application; it owns nothing of what the context holds, and starts nothing.
+
+    Args:
+        context: what the dialects work with.
+        drain: given by who stops the server.
+        readiness: given by who loads the model.
+
+    Raises:
+        BadRequestError: the settings switch on a dialect that does not exist.
+    """
+    drain = drain or Drain()
+    readiness = readiness or Readiness(context, drain)
+    metrics = _metrics(context, drain)
+    dialects = tuple(_dialect(name)(context) for name in context.settings.dialects)
+    errors = ErrorResponder(dialects, fallback=_render_error)
+    app = FastAPI(
+        title="Verbatim",
+        version=installed_version(),
+        description=DESCRIPTION,
+        # The ready-made pages load scripts from elsewhere; this server must work offline.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers=errors.handlers(),
+    )
+    app.include_router(operation_routes(context, readiness, metrics))
+    for dialect in dialects:
+        app.include_router(dialect.router)
+    _add_docs(app)
+    # The one added last is the outermost.
+    app.add_middleware(ErrorBoundary, errors=errors, drain=drain)
+    if context.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=context.settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
+        )
+    app.add_middleware(Observe, metrics=metrics, clock=context.clock)
+    return app
+
+
+def _dialect(name: str) -> Callable[[Context], Dialect]:
+    if name not in DIALECTS:
+        raise BadRequestError(
+            f"There is no dialect {name!r}; the setting dialects takes: {', '.join(DIALECTS)}.",
+            param="dialects",
+        )
+    return DIALECTS[name]
+
+
+def _metrics(context: Context, drain: Drain) -> Metrics:
+    metrics = Metrics(installed_version())
+    service, spool = context.service, context.spool
+    watched: dict[str, tuple[str, Callable[[], float]]] = {
+        "queue_running": ("Transcriptions that run.", lambda: service.load().running),
+        "queue_waiting": ("Transcriptions that wait.", lambda: service.load().waiting),
+        "models_loaded": ("Models in memory.", lambda: len(service.loaded_models())),
+        "http_requests_in_flight": ("Requests being served.", lambda: drain.running),
+        "spooled_files": ("Uploads on disk or on their way.", lambda: spool.files),
+    }
+    for name, (help_text, read) in watched.items():
+        metrics.watch(name, help_text, read)
+    return metrics
+
+
+def _add_docs(app: FastAPI) -> None:
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()), headers={"content-security-policy": DOCS_CSP})
+
+    app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)
+
+
+def _render_error(error: VerbatimError, status: int) -> Response:
+    """The shape where no dialect is asked: that of most of them."""
+    body: dict[str, Any] = {"detail": error.message, "code": error.code}
+    return JSONResponse(body, status, headers=retry_headers(error))

@@ -1,0 +1,88 @@
+"""What operators graph, in Prometheus' text format. Every label takes few values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from verbatim.wire.notes import RequestNotes
+
+KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD: Final = "OTHER"
+REQUEST_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+REAL_TIME_FACTOR_BUCKETS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+
+class Metrics:
+    """The counters of one application; nothing is shared between two of them.
+
+    Args:
+        version: of Verbatim, shown as a label of `verbatim_build_info`.
+    """
+
+    def __init__(self, version: str) -> None:
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Info("verbatim_build", "What runs here.", registry=registry).info({"version": version})
+        self._requests = Counter(
+            "verbatim_http_requests",
+            "Requests answered, by dialect, route, method and status.",
+            ("dialect", "route", "method", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "verbatim_http_request_seconds",
+            "Time from a request's first byte to its answer's last.",
+            ("dialect", "route"),
+            buckets=REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self._errors = Counter(
+            "verbatim_errors", "Errors told to clients, by kind.", ("kind",), registry=registry
+        )
+        self._upload_bytes = Counter(
+            "verbatim_upload_bytes", "Bytes of audio files received.", registry=registry
+        )
+        self._audio_seconds = Counter(
+            "verbatim_audio_seconds", "Seconds of audio transcribed.", registry=registry
+        )
+        self._real_time_factor = Histogram(
+            "verbatim_real_time_factor",
+            "Time spent on a transcription, waiting included, by the audio's length.",
+            buckets=REAL_TIME_FACTOR_BUCKETS,
+            registry=registry,
+        )
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Show a value that is read when the metrics are."""
+        Gauge(f"verbatim_{name}", help_text, registry=self._registry).set_function(read)
+
+    def on_request(
+        self, notes: RequestNotes, route: str, method: str, status: int, seconds: float
+    ) -> None:
+        """Count a request that ended.
+
+        Args:
+            notes: what its dialect noted.
+            route: the route's template, never the path as sent.
+            method: HTTP's word.
+            status: HTTP's number.
+            seconds: how long it took.
+        """
+        shown_method = method if method in KNOWN_METHODS else OTHER_METHOD
+        self._requests.labels(notes.dialect, route, shown_method, str(status)).inc()
+        self._seconds.labels(notes.dialect, route).observe(seconds)
+        self._upload_bytes.inc(notes.upload_bytes)
+        if notes.error is not None:
+            self._errors.labels(notes.error.value).inc()
+        if notes.audio_s is not None:
+            self._audio_seconds.inc(notes.audio_s)
+        if notes.audio_s and notes.transcription_s is not None:
+            self._real_time_factor.observe(notes.transcription_s / notes.audio_s)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The text to serve, and its media type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

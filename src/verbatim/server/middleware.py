@@ -1,0 +1,147 @@
+"""What lies around every request: its id, the log line, the metrics, the last resort for errors."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from verbatim.domain.errors import UnavailableError
+from verbatim.server.drain import Drain
+from verbatim.server.errors import ErrorResponder
+from verbatim.server.metrics import Metrics
+from verbatim.wire.dialect import CLIENT_GONE_STATUS
+from verbatim.wire.notes import NOTES_KEY, RequestNotes
+
+log = structlog.stdlib.get_logger("verbatim.request")
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+NO_ROUTE: Final = "unmatched"
+OPERATION_PATHS: Final = frozenset({"/health", "/ready", "/metrics"})
+"""Asked by machines, often: answered to the end, and logged as debug."""
+SECURITY_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+        "cache-control": "no-store",
+    }
+)
+"""On every response that does not say otherwise itself: what is answered here is private."""
+
+
+class Observe:
+    """Outermost: gives each request its id, adds headers, writes one log line, counts."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        notes = RequestNotes(request_id=_request_id(scope))
+        scope[NOTES_KEY] = notes
+        status = CLIENT_GONE_STATUS
+        started_s = self._clock()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = notes.request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=notes.request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                self._report(scope, notes, status, self._clock() - started_s)
+
+    def _report(self, scope: Scope, notes: RequestNotes, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", NO_ROUTE)
+        self._metrics.on_request(notes, route, scope["method"], status, seconds)
+        facts: dict[str, object] = {
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "duration_s": round(seconds, 3),
+            "error": notes.error,
+            "upload_bytes": notes.upload_bytes or None,
+            "model": notes.model,
+            "language": notes.language,
+        }
+        if notes.audio_s is not None:
+            facts["audio_s"] = round(notes.audio_s, 2)
+        if notes.audio_s and notes.transcription_s is not None:
+            facts["real_time_factor"] = round(notes.transcription_s / notes.audio_s, 4)
+        write = log.debug if scope["path"] in OPERATION_PATHS else log.info
+        write("request", **{name: fact for name, fact in facts.items() if fact is not None})
+
+
+class ErrorBoundary:
+    """Innermost: no exception gets past it, and no new work gets in while draining."""
+
+    def __init__(self, app: ASGIApp, *, errors: ErrorResponder, drain: Drain) -> None:
+        self._app = app
+        self._errors = errors
+        self._drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._drain.draining and scope["path"] not in OPERATION_PATHS:
+            await self._errors.respond(scope, _stopping())(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        response: Response
+        try:
+            with self._drain.request():
+                await self._app(scope, receive, send_and_see)
+            return
+        except ClientDisconnect:
+            return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._drain.aborted or task is None:
+                raise
+            task.uncancel()
+            response = self._errors.respond(scope, _stopping())
+        except Exception as error:  # noqa: BLE001 - the last resort: logged and told as a 500
+            response = self._errors.respond(scope, error)
+        # A response that has begun cannot become another one; ending here breaks it off.
+        if not started:
+            await response(scope, receive, send)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+    return given if SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("The server is stopping. Send the request again in a moment.")

@@ -1,0 +1,269 @@
+"""The server as a process: builds everything, listens, ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from types import FrameType
+from typing import Final, NoReturn, TypeVar
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from verbatim.domain.errors import UnavailableError, VerbatimError
+from verbatim.engine.catalog import Catalog
+from verbatim.engine.downloads import DownloadProgress
+from verbatim.engine.known_models import AUTO
+from verbatim.pipeline.local_service import open_service
+from verbatim.pipeline.service import TranscriptionService
+from verbatim.server.app import create_app
+from verbatim.server.drain import Drain
+from verbatim.server.health import Readiness
+from verbatim.server.logs import configure_logging
+from verbatim.settings import Settings
+from verbatim.wire.body import Pace
+from verbatim.wire.context import Context
+from verbatim.wire.spool import Spool
+
+log = structlog.stdlib.get_logger(__name__)
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_FORCED: Final = 130
+"""What a shell shows for a process that was interrupted."""
+ABORT_GRACE_S: Final = 5
+"""After the drain time, for telling clients that they were cut off."""
+UPLOADS_ON_THEIR_WAY: Final = 16
+"""Files in the spool besides those of running and waiting transcriptions."""
+BACKLOG: Final = 2048
+KEEP_ALIVE_S: Final = 75
+"""Longer than the 60 s of common proxies, which would otherwise meet closed connections."""
+
+T = TypeVar("T")
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn, ended in two steps: the first signal drains, the second ends at once.
+
+    While draining it goes on listening, so that `/ready` can tell a balancer to look elsewhere.
+
+    Args:
+        config: uvicorn's.
+        drain: told when to begin and when to give up.
+        drain_s: how long running requests may take.
+        clock: seconds that only rise.
+        on_force: called in the signal's handler before the process ends.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        drain_s: float,
+        clock: Callable[[], float],
+        on_force: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_s = drain_s
+        self._clock = clock
+        self._on_force = on_force
+        self._deadline_s: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain, or end at once; replaces uvicorn's, after which the process dies of the signal."""
+        del frame
+        if self._drain.draining:
+            self._force()
+        log.info("stopping", signal=signal.Signals(sig).name, running=self._drain.running)
+        self.drain()
+
+    def drain(self) -> None:
+        """Take no new work, and end when the running work has."""
+        self._deadline_s = self._clock() + self._drain_s
+        self._drain.begin()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; says whether to end."""
+        if self._deadline_s is not None and not self._drain.aborted:
+            if not self._drain.running:
+                self.should_exit = True
+            elif self._clock() >= self._deadline_s:
+                log.warning("drain time is over", running=self._drain.running)
+                self._drain.abort()
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+    def _force(self) -> NoReturn:
+        self._on_force()
+        # Threads that decode or infer would keep an orderly exit waiting.
+        os._exit(EXIT_FORCED)
+
+
+ServiceOpener = Callable[[Settings, Catalog], AbstractAsyncContextManager[TranscriptionService]]
+"""Makes the service for the time of a context."""
+
+
+def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
+    """Serve until a signal ends it.
+
+    Args:
+        settings: of everything.
+        opener: makes the service; the real one, but for tests.
+
+    Returns:
+        The exit status: 0 after an orderly end, 1 when it could not start.
+    """
+    configure_logging(settings)
+    try:
+        asyncio.run(_serve(settings, opener))
+    except VerbatimError as error:
+        log.error("the server cannot start", reason=error.message)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+async def _serve(settings: Settings, opener: ServiceOpener) -> None:
+    listeners = listen(settings.host, settings.port)
+    catalog = Catalog(settings)
+    drain = Drain()
+    max_files = settings.max_running + settings.max_waiting + UPLOADS_ON_THEIR_WAY
+    with Spool(settings.spool_dir, max_files=max_files) as spool:
+        async with opener(settings, catalog) as service:
+            context = Context(
+                settings, service, catalog, spool, Pace(idle_s=settings.upload_idle_s)
+            )
+            readiness = Readiness(context, drain)
+            app = create_app(context, drain=drain, readiness=readiness)
+            server = DrainingServer(
+                uvicorn_config(app), drain, settings.drain_s, context.clock, spool.remove_folder
+            )
+            _log_addresses(listeners)
+            preloading = asyncio.create_task(_preload(context, readiness, server))
+            await server.serve(sockets=listeners)
+            preloading.cancel()
+            loaded = (await asyncio.gather(preloading, return_exceptions=True))[0]
+            if isinstance(loaded, VerbatimError):
+                raise loaded
+
+
+async def _preload(context: Context, readiness: Readiness, server: DrainingServer) -> None:
+    """Get and load the default model; end the server where it cannot be had.
+
+    Raises:
+        VerbatimError: it cannot.
+    """
+    if not context.settings.preload:
+        return
+    try:
+        await in_daemon_thread(lambda: context.catalog.default(_log_progress()))
+        readiness.default = await context.service.preload(AUTO)
+    except VerbatimError:
+        server.drain()
+        raise
+    for warning in readiness.default.warnings:
+        log.warning(warning.message, code=warning.code.value)
+    log.info(
+        "ready",
+        model=readiness.default.model,
+        device=readiness.default.device,
+        compute_type=readiness.default.compute_type,
+    )
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen on every address of a host name; port 0 takes a free one.
+
+    Raises:
+        UnavailableError: the address is taken, or is not one of this machine's.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        for family, _, _, _, address in dict.fromkeys(found):
+            taken = listeners[0].getsockname()[1] if listeners else port
+            listeners.append(
+                socket.create_server((str(address[0]), taken), family=family, backlog=BACKLOG)
+            )
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise UnavailableError(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another with --host "
+            "and --port, or stop what uses this one."
+        ) from error
+    return listeners
+
+
+def uvicorn_config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        # Slower than httptools, and fast enough by far; it bounds the headers.
+        http="h11",
+        # Our own pipe and our own line for each request.
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=ABORT_GRACE_S,
+    )
+
+
+def _log_addresses(listeners: list[socket.socket]) -> None:
+    for listener in listeners:
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if listener.family == socket.AF_INET6 else host
+        log.info("listening", url=f"http://{shown}:{port}")
+
+
+def _log_progress() -> Callable[[DownloadProgress], None]:
+    """Tells a download's progress in steps of ten percent."""
+    told = -1
+
+    def tell(progress: DownloadProgress) -> None:
+        nonlocal told
+        tenths = 10 * progress.done_bytes // max(1, progress.total_bytes)
+        if tenths != told:
+            told = tenths
+            log.info(
+                "getting model", model=progress.model, phase=progress.phase, percent=10 * tenths
+            )
+
+    return tell
+
+
+async def in_daemon_thread(work: Callable[[], T]) -> T:
+    """Run what may take minutes, in a thread that does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_it: Callable[[], None]) -> None:
+        def unless_cancelled() -> None:
+            if not done.done():
+                set_it()
+
+        # Nobody waits any more where the loop is closed.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(unless_cancelled)
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - raised where it is awaited
+            failure = error
+            settle(lambda: done.set_exception(failure))
+        else:
+            settle(lambda: done.set_result(result))
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done

@@ -1,0 +1,200 @@
+"""The real application on a real socket, with a fake engine that tests can hold and break."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import uvicorn
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
+
+from verbatim.domain.audio import Window
+from verbatim.engine.catalog import Catalog
+from verbatim.engine.fake import FakeEngine
+from verbatim.engine.protocol import Engine
+from verbatim.engine.residency import Residency
+from verbatim.engine.vad import SileroVad
+from verbatim.pipeline.service import TranscriptionService
+from verbatim.pipeline.transcribe import Frontend
+from verbatim.scheduling.admission import Admission
+from verbatim.server.app import create_app
+from verbatim.server.drain import Drain
+from verbatim.server.serve import listen, uvicorn_config
+from verbatim.settings import Settings
+from verbatim.wire.context import Context
+from verbatim.wire.spool import LOCK_NAME, Spool
+
+Logs: TypeAlias = list[MutableMapping[str, Any]]
+
+PATIENCE_S = 20.0
+SPEECH = Path(__file__).parents[1] / "data" / "speech" / "en-01.ogg"
+"""Two seconds in which somebody speaks, so that voice activity is found."""
+
+
+def wait_until(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """Wait for what another thread brings about."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+class Hold:
+    """Keeps an engine waiting until it is released, from any thread."""
+
+    def __init__(self) -> None:
+        self._released = threading.Event()
+        self.held = 0
+        self.cancelled = 0
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def __call__(self, windows: Sequence[Window]) -> None:
+        self.held += 1
+        try:
+            while not self._released.is_set():  # noqa: ASYNC110 - set from another thread
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+@dataclass
+class LiveServer:
+    """What a test sees of a running server."""
+
+    url: str
+    engine: FakeEngine
+    context: Context
+    drain: Drain
+    logs: Logs
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **options)
+
+    def post(self, path: str = "/v1/audio/transcriptions", **fields: Any) -> httpx.Response:
+        """Post the speech with these form fields."""
+        with self.client() as client:
+            return client.post(path, files={"file": SPEECH.read_bytes()}, data=fields)
+
+    def spooled(self) -> list[str]:
+        return [p.name for p in self.context.spool.folder.iterdir() if p.name != LOCK_NAME]
+
+    def idle(self) -> bool:
+        load = self.context.service.load()
+        return not (load.running or load.waiting or self.drain.running or self.spooled())
+
+
+@cache
+def shared_vad() -> SileroVad:
+    """One for all servers of a test run: loading it takes longer than most tests."""
+    return SileroVad()
+
+
+def fake_service(
+    settings: Settings, catalog: Catalog, load: Callable[[str], Awaitable[Engine]]
+) -> TranscriptionService:
+    """The real service, whose models come from `load`."""
+    return TranscriptionService(
+        models=Residency(lambda name: catalog.resolve(name).name, load),
+        frontend=Frontend(shared_vad()),
+        admission=Admission(settings.max_running, settings.max_waiting, time.monotonic),
+        drain_s=settings.drain_s,
+    )
+
+
+class _ServerThread(threading.Thread):
+    """Serves until it is told to stop."""
+
+    def __init__(
+        self, settings: Settings, engine: FakeEngine, logs: Logs, context_options: dict[str, Any]
+    ) -> None:
+        super().__init__(name="live-server", daemon=True)
+        self._settings, self._engine, self._logs = settings, engine, logs
+        self._max_files: int = context_options.pop("max_files", 100)
+        self._context_options = context_options
+        self._server: uvicorn.Server | None = None
+        self._live: LiveServer | None = None
+        self._failure: BaseException | None = None
+        self._serving = threading.Event()
+
+    def started(self) -> LiveServer:
+        self._serving.wait(PATIENCE_S)
+        self._raise_failure()
+        assert self._live is not None
+        return self._live
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        self.join(PATIENCE_S)
+        assert not self.is_alive()
+        self._raise_failure()
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - raised in the test's thread
+            self._failure = error
+        finally:
+            self._serving.set()
+
+    async def _serve(self) -> None:
+        catalog = Catalog(self._settings)
+
+        async def load(name: str) -> Engine:
+            return self._engine
+
+        with Spool(self._settings.spool_dir, max_files=self._max_files) as spool:
+            service = fake_service(self._settings, catalog, load)
+            context = Context(self._settings, service, catalog, spool, **self._context_options)
+            drain = Drain()
+            (listener,) = listen("127.0.0.1", 0)
+            self._server = uvicorn.Server(uvicorn_config(create_app(context, drain=drain)))
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._live = LiveServer(url, self._engine, context, drain, self._logs)
+            self._serving.set()
+            await self._server.serve(sockets=[listener])
+            await service.aclose()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+@contextmanager
+def live_server(
+    folder: Path,
+    engine: FakeEngine | None = None,
+    context_options: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Iterator[LiveServer]:
+    """Serve from another thread; at the end nothing may be left running or lying about.
+
+    Args:
+        folder: for the spool.
+        engine: what speaks; counts seconds if not given.
+        context_options: `pace`, `heartbeat_s`, and `max_files` of the spool.
+        settings: besides those that keep a test by itself.
+    """
+    defaults = {"spool_dir": folder / "spool", "offline": True, "preload": False}
+    chosen = Settings(**{**defaults, **settings})
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        thread = _ServerThread(chosen, engine or FakeEngine(), logs, dict(context_options or {}))
+        thread.start()
+        try:
+            server = thread.started()
+            yield server
+            wait_until(server.idle)
+        finally:
+            thread.stop()

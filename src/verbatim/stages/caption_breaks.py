@@ -17,6 +17,7 @@ from verbatim.stages.caption_text import SENTENCE_ENDS, Unit, Writing, writing_o
 SENTENCE: Final = 0.0
 """Costs of ending after a unit, from the best place to the worst."""
 CLAUSE: Final = 12.0
+SUBCLAUSE: Final = 30.0
 PHRASE: Final = 45.0
 PLAIN: Final = 75.0
 TIGHT: Final = 110.0
@@ -143,11 +144,14 @@ _KO_PARTICLES: Final = frozenset("은는이가을를에로와과도만서게고�
 """A word that ends in none of these is most likely a noun that goes on."""
 
 _JA_SENTENCE: Final = re.compile(r"(です|ます|した|ません|でしょう|だ)[ねよか]?$")
-_JA_CLAUSE: Final = re.compile(r"(ので|から|けど|けれど|けれども|ますが|ですが|たら|ながら|て|は)$")
+_JA_CLAUSE: Final = re.compile(
+    r"(ので|から|けど|けれど|けれども|ますが|ですが|たら|ながら|て|は|」と)$"
+)
 _JA_DEPENDENT: Final = re.compile(
     r"こと|もの|とき|ため|よう|ところ|という|と[言思考]|について|い[るまた]|あ[るり]|な[いるり]|でき|くだ|みた|おり"
 )
 """Nouns that need what is before them, and auxiliary verbs."""
+_JA_PARTICLES: Final = frozenset("とはがをにのもでへやかねよ")
 _HIRAGANA: Final = re.compile("[\u3041-\u309f]")
 
 _ZH_ENCLITICS: Final = _words(
@@ -245,8 +249,8 @@ def _spaced_cost(left: str, right: str, language: str | None) -> float:
         return cost
     if _NUMBER.fullmatch(left):
         return POOR
-    name = left.istitle() and right.istitle() and language != "de"
-    return POOR if name else PLAIN
+    named = right.istitle() or _NUMBER.match(right)
+    return POOR if named and left.istitle() and language != "de" else PLAIN
 
 
 def _korean_cost(left: str, right: str) -> float:
@@ -260,18 +264,20 @@ def _korean_cost(left: str, right: str) -> float:
     if _KO_SENTENCE.search(left):
         return CLAUSE
     if _KO_CLAUSE.search(left):
-        return PHRASE
-    return PLAIN if left[-1] in _KO_PARTICLES else TIGHT
+        return SUBCLAUSE
+    return PHRASE if left[-1] in _KO_PARTICLES else TIGHT
 
 
 def _japanese_cost(left: str, right: str) -> float:
+    if right in _JA_PARTICLES:
+        return BAD
     if _JA_DEPENDENT.match(right) or (left[-1] == "と" and right[0] in "言思考"):
         return POOR
     if _JA_SENTENCE.search(left):
         return CLAUSE
     if _JA_CLAUSE.search(left):
-        return PHRASE
-    return TIGHT if left[-1] == "の" or not _HIRAGANA.match(left[-1]) else PLAIN
+        return SUBCLAUSE
+    return TIGHT if left[-1] == "の" or not _HIRAGANA.match(left[-1]) else PHRASE
 
 
 def _chinese_cost(left: str, right: str) -> float:

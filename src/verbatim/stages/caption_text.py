@@ -57,6 +57,7 @@ _STOPS: Final = frozenset("、。，．！？；：｡､")
 """Full-width marks after which a line may always end."""
 _DASHES: Final = frozenset("-–—―−")
 _AFTER_DASH: Final = re.compile(r"(?<=\w—)(?=\w)|(?<=\w--)(?=\w)")
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Mn", "Mc", "Me", "Zl", "Zp", "Zs"})
 _ZERO_WIDTH_JOINER: Final = "\u200d"
 
 
@@ -106,8 +107,8 @@ def one_line(text: str) -> str:
 
 
 def visible(text: str) -> bool:
-    """Whether there is anything to see in it."""
-    return columns(text) > 0
+    """Whether there is anything to see in it besides marks on nothing."""
+    return any(unicodedata.category(char) not in _UNSEEN for char in text)
 
 
 def compact(text: str) -> str:

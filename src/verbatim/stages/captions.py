@@ -39,9 +39,9 @@ SHORT_PAUSE_S: Final = 0.3
 LINGER_S: Final = 0.5
 """A caption stays until the next one when less than this is between them: no flicker."""
 
-CUE_COST: Final = 30.0
+CUE_COST: Final = 20.0
 """Costs of a caption, on the scale of `caption_breaks`: of there being one more,"""
-FILL_COST: Final = 40.0
+FILL_COST: Final = 50.0
 """of a full one, growing with the square, so that halves are equal,"""
 DENSE_COST: Final = 300.0
 """of text for which there is no time at all to read,"""

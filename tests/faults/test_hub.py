@@ -25,6 +25,7 @@ from tests.support.fake_hub import (
 
 from verbatim.domain.errors import (
     ModelNotFoundError,
+    ModelNotInstalledError,
     ModelUnavailableError,
     StorageFullError,
     VerbatimError,
@@ -389,9 +390,9 @@ def test_what_is_cached_needs_no_network_at_all(cached: HubClient, no_network: N
 def test_offline_touches_no_network(cache: Path, tmp_path: Path) -> None:
     demo = write_model(tmp_path / "demo")
     catalog = catalog_of(client_of("http://hub.invalid", cache, offline=True), demo)
-    with pytest.raises(ModelUnavailableError, match="unset VERBATIM_OFFLINE"):
+    with pytest.raises(ModelNotInstalledError, match="unset VERBATIM_OFFLINE"):
         catalog.ensure("small")
-    with pytest.raises(ModelUnavailableError, match="MODELS_DIR/small"):
+    with pytest.raises(ModelNotInstalledError, match="MODELS_DIR/small"):
         catalog.pull("small")
     assert catalog.default().is_demo
 

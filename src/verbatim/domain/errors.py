@@ -6,6 +6,7 @@
     ├── ForbiddenError             a key without this right
     ├── NotFoundError
     │   └── ModelNotFoundError
+    │       └── ModelNotInstalledError
     ├── SlowUploadError            the body did not arrive in time
     ├── TooLargeError              the body, or what it unpacks to
     │   ├── AudioTooLongError
@@ -111,6 +112,10 @@ class ModelNotFoundError(NotFoundError):
     """No model has this name."""
 
     default_code = "model_not_found"
+
+
+class ModelNotInstalledError(ModelNotFoundError):
+    """The model is known, and is not on this machine."""
 
 
 class SlowUploadError(VerbatimError):

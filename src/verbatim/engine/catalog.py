@@ -83,7 +83,7 @@ class Catalog:
 
         Raises:
             ModelNotFoundError: nothing has this name, or the folder is no model.
-            ModelUnavailableError: it is known, and not on this machine.
+            ModelNotInstalledError: it is known, and not on this machine.
         """
         if means_default(name):
             return self._default_on_disk()
@@ -195,7 +195,7 @@ class Catalog:
         Raises:
             ForbiddenError: it is the demo model, or a folder that is not in Verbatim's care.
             ModelNotFoundError: nothing has this name.
-            ModelUnavailableError: it is known, and not on this machine.
+            ModelNotInstalledError: it is known, and not on this machine.
         """
         found = self.resolve(self._concrete(name), allow_paths=True)
         if found.source == "bundled":

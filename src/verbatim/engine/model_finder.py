@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from verbatim.domain.errors import ModelNotFoundError, ModelUnavailableError
+from verbatim.domain.errors import (
+    ModelNotFoundError,
+    ModelNotInstalledError,
+    ModelUnavailableError,
+)
 from verbatim.domain.transcript import TranscriptWarning, WarningCode
 from verbatim.engine.hub_cache import HubCache, is_repository_name
 from verbatim.engine.known_models import (
@@ -150,7 +154,7 @@ class ModelFinder:
             param="model",
         )
 
-    def not_installed(self, absent: AbsentModel) -> ModelNotFoundError | ModelUnavailableError:
+    def not_installed(self, absent: AbsentModel) -> ModelNotFoundError:
         """The error for a model that is not here, with the way to get it."""
         if not absent.known:
             return ModelNotFoundError(
@@ -164,7 +168,7 @@ class ModelFinder:
             if self._offline
             else f"run `verbatim models pull {absent.name}`"
         )
-        return ModelUnavailableError(
+        return ModelNotInstalledError(
             f"The model {absent.name} is not on this machine. To get it, {way}.", param="model"
         )
 

@@ -462,7 +462,7 @@ def test_removing_frees_the_disk(cached: HubClient, cache: Path) -> None:
     assert freed_bytes >= 300_000
     assert not (cache / "models--Systran--faster-whisper-base").exists()
     assert [entry.name for entry in catalog.installed() if entry.source == "cache"] == [REPOSITORY]
-    with pytest.raises(ModelUnavailableError):
+    with pytest.raises(ModelNotInstalledError):
         catalog.remove("base")
 
 

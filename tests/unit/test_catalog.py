@@ -18,6 +18,7 @@ from verbatim.domain.errors import (
     BadRequestError,
     ForbiddenError,
     ModelNotFoundError,
+    ModelNotInstalledError,
     ModelUnavailableError,
     NotFoundError,
     VerbatimError,
@@ -276,7 +277,7 @@ def test_an_unknown_name_suggests_what_is_close(models_dir: Path, demo: Path) ->
 
 
 def test_a_known_model_that_is_not_here_says_how_to_get_it(models_dir: Path, demo: Path) -> None:
-    with pytest.raises(ModelUnavailableError) as caught:
+    with pytest.raises(ModelNotInstalledError) as caught:
         make_catalog(models_dir, demo).ensure("small")
     assert "VERBATIM_OFFLINE" in caught.value.message
     assert "MODELS_DIR/small" in caught.value.message

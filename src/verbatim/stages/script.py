@@ -12,7 +12,6 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from math import ceil
 from typing import Final, Protocol, cast
 
 import opencc
@@ -106,8 +105,7 @@ def _is_chinese(segment: Segment, language: str | None) -> bool:
 def _converted_words(words: Sequence[Word], script: Script) -> tuple[Word, ...]:
     """The words with their shares of their converted text; joined they give exactly that.
 
-    A word whose characters all went into the word before (计|算|机, three, to 電|腦, two) is one
-    with it.
+    A word for which nothing is left (津|巴|布|韦 is 辛巴威 in Taiwan) is one with the word before.
     """
     text = "".join(word.text for word in words)
     converted = convert_text(text, script)
@@ -138,6 +136,7 @@ def _aligned(offsets: Sequence[int], text: str, converted: str) -> list[int]:
         while blocks[at][2] < offset:
             at += 1
         _, start, end, to_start, to_end = blocks[at]
-        share = (offset - start) / max(1, end - start)
-        places.append(to_start + ceil(share * (to_end - to_start)))
+        # Rounded up, so that the first words of a shorter wording get its characters.
+        done = -(-(offset - start) * (to_end - to_start) // max(1, end - start))
+        places.append(to_start + done)
     return places

@@ -159,8 +159,8 @@ class _ServerThread(threading.Thread):
             service = fake_service(self._settings, catalog, load)
             context = Context(self._settings, service, catalog, spool, **self._context_options)
             drain = Drain()
-            (listener,) = listen("127.0.0.1", 0)
             self._server = uvicorn.Server(uvicorn_config(create_app(context, drain=drain)))
+            (listener,) = listen("127.0.0.1", 0)
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             self._live = LiveServer(url, self._engine, context, drain, self._logs)
             self._serving.set()

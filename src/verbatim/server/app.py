@@ -70,7 +70,7 @@ def create_app(
             allow_headers=["*"],
             expose_headers=[REQUEST_ID_HEADER, "retry-after"],
         )
-    app.add_middleware(Observe, metrics=metrics, clock=context.clock)
+    app.add_middleware(Observe, dialects=dialects, metrics=metrics, clock=context.clock)
     return app
 
 

@@ -76,6 +76,8 @@ def _kind(schema: Schema, openapi: Schema) -> str:
         kind = " or ".join(told)
     elif schema.get("type") == "array":
         kind = f"list of: {_kind(schema.get('items', {}), openapi)}"
+    elif parts := schema.get("properties"):
+        kind = "; ".join(f"{name}: {_kind(part, openapi)}" for name, part in parts.items())
     else:
         kind = str(schema.get("format") or schema.get("type", "any"))
     default = schema.get("default")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from logging.handlers import RotatingFileHandler
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.types import Processor
+from structlog.types import Processor, WrappedLogger
 
 from verbatim.settings import Settings
 
@@ -73,10 +73,20 @@ def _shared_processors() -> Sequence[Processor]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ExtraAdder(allow=()),
+        structlog.stdlib.ExtraAdder(),
+        _without_colored_copy,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+
+
+def _without_colored_copy(
+    logger: WrappedLogger, name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Uvicorn tells its messages twice, once with colors."""
+    del logger, name
+    event.pop("color_message", None)
+    return event
 
 
 def _renderers(*, as_text: bool, colors: bool) -> Sequence[Processor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -19,13 +19,14 @@ from verbatim.domain.errors import UnavailableError
 from verbatim.server.drain import Drain
 from verbatim.server.errors import ErrorResponder
 from verbatim.server.metrics import Metrics
-from verbatim.wire.dialect import CLIENT_GONE_STATUS
+from verbatim.wire.dialect import CLIENT_GONE_STATUS, Dialect
 from verbatim.wire.notes import NOTES_KEY, RequestNotes
 
 log = structlog.stdlib.get_logger("verbatim.request")
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+NO_DIALECT: Final = "none"
 NO_ROUTE: Final = "unmatched"
 OPERATION_PATHS: Final = frozenset({"/health", "/ready", "/metrics"})
 """Asked by machines, often: answered to the end, and logged as debug."""
@@ -43,8 +44,16 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
 class Observe:
     """Outermost: gives each request its id, adds headers, writes one log line, counts."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        dialects: Sequence[Dialect],
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
         self._app = app
+        self._dialects = dialects
         self._metrics = metrics
         self._clock = clock
 
@@ -53,7 +62,8 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        notes = RequestNotes(request_id=_request_id(scope))
+        names = (dialect.name for dialect in self._dialects if dialect.owns(scope["path"]))
+        notes = RequestNotes(request_id=_request_id(scope), dialect=next(names, NO_DIALECT))
         scope[NOTES_KEY] = notes
         status = CLIENT_GONE_STATUS
         started_s = self._clock()

@@ -74,15 +74,18 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._clock = clock
         self._on_force = on_force
+        self._signal: int | None = None
         self._deadline_s: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain, or end at once; replaces uvicorn's, after which the process dies of the signal."""
+        """Note the first signal, end at the second; uvicorn's own would die of the signal.
+
+        Called between any two instructions, so it does next to nothing.
+        """
         del frame
-        if self._drain.draining:
+        if self._signal is not None:
             self._force()
-        log.info("stopping", signal=signal.Signals(sig).name, running=self._drain.running)
-        self.drain()
+        self._signal = sig
 
     def drain(self) -> None:
         """Take no new work, and end when the running work has."""
@@ -91,6 +94,10 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; says whether to end."""
+        if self._signal is not None and not self._drain.draining:
+            name = signal.Signals(self._signal).name
+            log.info("stopping", signal=name, running=self._drain.running)
+            self.drain()
         if self._deadline_s is not None and not self._drain.aborted:
             if not self._drain.running:
                 self.should_exit = True

@@ -18,7 +18,7 @@ class RequestNotes:
     """Filled in while a request is served, read once at its end. Never text or file names."""
 
     request_id: str = ""
-    dialect: str = "none"
+    dialect: str = ""
     error: ErrorKind | None = None
     upload_bytes: int = 0
     audio_s: float | None = None

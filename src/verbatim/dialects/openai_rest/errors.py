@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.responses import JSONResponse, Response
 
 from verbatim.domain.errors import ErrorKind, VerbatimError
 from verbatim.wire.dialect import retry_headers
 
-FIRST_SERVER_STATUS = 500
+FIRST_SERVER_STATUS: Final = 500
+_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+ERROR_SCHEMA: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": _TEXT_OR_NULL,
+                "code": _TEXT_OR_NULL,
+            },
+        }
+    },
+}
 
 
 def error_body(error: VerbatimError, status: int) -> dict[str, object]:

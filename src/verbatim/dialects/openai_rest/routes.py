@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from verbatim.dialects.openai_rest.errors import render_error
+from verbatim.dialects.openai_rest.errors import ERROR_SCHEMA, render_error
 from verbatim.dialects.openai_rest.events import transcript_events
 from verbatim.dialects.openai_rest.forms import (
     TranscriptionForm,
@@ -20,13 +20,13 @@ from verbatim.dialects.openai_rest.forms import (
 from verbatim.dialects.openai_rest.models import add_model_routes
 from verbatim.domain.transcript import Transcript
 from verbatim.pipeline.service import Recording, Run
-from verbatim.render.formats import Rendered, render
+from verbatim.render.formats import FORMATS, Rendered, render
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect
 from verbatim.wire.disconnect import while_connected
 from verbatim.wire.forms import form_schema
 from verbatim.wire.notes import notes_of
-from verbatim.wire.sse import EventStream
+from verbatim.wire.sse import EVENT_STREAM, EventStream
 from verbatim.wire.uploads import receive_form, required_file
 
 NAME: Final = "openai_rest"
@@ -34,6 +34,7 @@ PREFIX: Final = "/v1"
 FILE_HELP: Final = (
     "The recording: wav, mp3, flac, ogg, opus, m4a, aac, mp4, mov, mkv, webm, wma, amr, aiff."
 )
+ERROR_CONTENT: Final = {"application/json": {"schema": ERROR_SCHEMA}}
 
 Form = TypeVar("Form", bound=TranslationForm)
 
@@ -51,13 +52,21 @@ def dialect(context: Context) -> Dialect:
 def _add(
     router: APIRouter, path: str, endpoint: Callable[..., Any], form: type[TranslationForm]
 ) -> None:
-    content = {"multipart/form-data": {"schema": form_schema(form, FILE_HELP)}}
+    body = {"multipart/form-data": {"schema": form_schema(form, FILE_HELP)}}
+    answers: dict[str, Any] = {row.media_type.partition(";")[0]: {} for row in FORMATS.values()}
+    if "stream" in form.model_fields:
+        answers[EVENT_STREAM] = {}
     router.add_api_route(
         path,
         endpoint,
         methods=["POST"],
         response_class=Response,
-        openapi_extra={"requestBody": {"required": True, "content": content}},
+        responses={
+            200: {"description": "The text, in the format asked for.", "content": answers},
+            "4XX": {"description": "An error of the request.", "content": ERROR_CONTENT},
+            "5XX": {"description": "An error of the server.", "content": ERROR_CONTENT},
+        },
+        openapi_extra={"requestBody": {"required": True, "content": body}},
     )
 
 

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from typing import Any
+
+import pytest
+import uvicorn
+
+from verbatim.domain.errors import UnavailableError
+from verbatim.server.drain import Drain
+from verbatim.server.serve import DrainingServer, in_daemon_thread, listen
+
+
+def test_a_free_port_is_taken_on_every_address_of_the_host() -> None:
+    listeners = listen("localhost", 0)
+    try:
+        ports = {listener.getsockname()[1] for listener in listeners}
+        assert len(ports) == 1
+        with socket.create_connection(("localhost", ports.pop()), timeout=5):
+            pass
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine(host: str) -> None:
+    with pytest.raises(UnavailableError, match=r"--host"):
+        listen(host, 0)
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UnavailableError):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+class Ticking:
+    """A draining server by hand: its clock, its requests, its forced end."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.drain = Drain()
+        self.forced = 0
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            return None
+
+        def on_force() -> None:
+            self.forced += 1
+            raise SystemExit
+
+        config = uvicorn.Config(app, log_config=None)
+        self.server = DrainingServer(config, self.drain, 10, lambda: self.now_s, on_force)
+
+    async def tick(self) -> bool:
+        return await self.server.on_tick(1)
+
+    def signal(self) -> None:
+        self.server.handle_exit(signal.SIGTERM, None)
+
+
+async def test_it_ends_when_the_last_request_has() -> None:
+    ticking = Ticking()
+    assert not await ticking.tick()
+    with ticking.drain.request():
+        ticking.signal()
+        assert not await ticking.tick()
+        assert ticking.drain.draining
+    assert await ticking.tick()
+    assert not ticking.drain.aborted
+
+
+async def test_requests_are_cancelled_when_the_time_is_over() -> None:
+    ticking = Ticking()
+
+    async def request() -> None:
+        with ticking.drain.request():
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(request())
+    await asyncio.sleep(0)
+    ticking.signal()
+    assert not await ticking.tick()
+    ticking.now_s = 9.9
+    assert not await ticking.tick()
+    ticking.now_s = 10.0
+    assert await ticking.tick()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ticking.drain.aborted
+    assert await ticking.tick()
+
+
+async def test_a_second_signal_forces() -> None:
+    ticking = Ticking()
+    ticking.signal()
+    with pytest.raises(SystemExit):
+        ticking.signal()
+    assert ticking.forced == 1
+
+
+async def test_a_thread_s_result_and_error_come_back() -> None:
+    assert await in_daemon_thread(lambda: threading.current_thread().daemon)
+
+    def fail() -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await in_daemon_thread(fail)
+
+
+async def test_waiting_for_a_thread_can_be_given_up() -> None:
+    release = threading.Event()
+    task = asyncio.create_task(in_daemon_thread(release.wait))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    release.set()
+    await asyncio.sleep(0.05)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+FLAC_DEMUXER: Final = "flac"
+MP3_DEMUXER: Final = "mp3"
 MP4_DEMUXER: Final = "mov"
 CONTAINERS: Final[Mapping[str, str]] = {
     "wav": "WAV",
@@ -18,8 +20,8 @@ CONTAINERS: Final[Mapping[str, str]] = {
     "aiff": "AIFF",
     "au": "AU",
     "caf": "CAF",
-    "flac": "FLAC",
-    "mp3": "MP3",
+    FLAC_DEMUXER: "FLAC",
+    MP3_DEMUXER: "MP3",
     "aac": "AAC",
     "ogg": "Ogg",
     MP4_DEMUXER: "MP4",

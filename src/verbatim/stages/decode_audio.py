@@ -26,7 +26,7 @@ from verbatim.domain.errors import (
     UndecodableAudioError,
     UnsupportedMediaError,
 )
-from verbatim.domain.transcript import TranscriptWarning, WarningCode
+from verbatim.domain.transcript import TranscriptWarning
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.stages.audio_source import (
     AudioSource,
@@ -36,7 +36,8 @@ from verbatim.stages.audio_source import (
     skip_id3,
     unreadable,
 )
-from verbatim.stages.containers import MP4_DEMUXER, RawEncoding, RawFormat
+from verbatim.stages.containers import MP3_DEMUXER, MP4_DEMUXER, RawEncoding, RawFormat
+from verbatim.stages.damage import Damage, truncated_warning
 from verbatim.stages.decode_limits import Budget, DecodeLimits
 from verbatim.stages.index_claims import IndexClaims
 from verbatim.stages.mono import MonoConverter, shape_of
@@ -134,6 +135,7 @@ class AudioReader:
         self._limits = limits
         self._budget = budget
         self._opened = opened
+        self._damage = Damage()
         self._warnings: tuple[TranscriptWarning, ...] = ()
         self._blocks = self._cut_blocks()
 
@@ -206,6 +208,8 @@ class AudioReader:
             damaged = self._track.failures > failures
             failures = self._track.failures
             gap_s = timeline.gap_s(stamp_s, position_s, damaged=damaged)
+            if damaged or (gap_s and converter is not None):
+                self._damage = self._damage.with_hole(position_s, gap_s)
             if gap_s or converter is None or shape_of(frame) != converter.shape:
                 if converter is not None:
                     yield from converter.finish()
@@ -223,33 +227,16 @@ class AudioReader:
         Raises:
             EmptyAudioError, IncompleteAudioError, UndecodableAudioError: nothing came out.
         """
-        track = self._track
-        if not track.decoded_s:
+        track, end_s = self._track, self.samples_read / SAMPLE_RATE_HZ
+        if not self.samples_read:
             raise self._nothing()
-        lost = track.failures - track.failing
+        damaged = self._damage.warning(track.failures - track.failing)
         # Tags after the last frame of an MP3 look like damage and are none.
-        broke_off = track.failing > 0 and track.info.container != "mp3"
-        short = track.counted_s is not None and track.decoded_s < track.counted_s - SHORTFALL_S
-        warnings = []
-        if lost:
-            warnings.append(
-                TranscriptWarning(
-                    WarningCode.DAMAGED_AUDIO,
-                    f"The file is damaged: {lost} of its packets could not be decoded and were "
-                    "left out.",
-                )
-            )
-        if self._outline.cut or broke_off or short:
-            end_s = self.samples_read / SAMPLE_RATE_HZ
-            warnings.append(
-                TranscriptWarning(
-                    WarningCode.TRUNCATED_AUDIO,
-                    "The file is incomplete: it breaks off, and only its first "
-                    f"{end_s:.1f} s could be read.",
-                    start=end_s,
-                )
-            )
-        return tuple(warnings)
+        broke_off = track.failing > 0 and track.info.container != MP3_DEMUXER
+        short = track.counted_s is not None and end_s < track.counted_s - SHORTFALL_S
+        cut = self._outline.cut or broke_off or short
+        truncated = truncated_warning(end_s, track.counted_s) if cut else None
+        return tuple(warning for warning in (damaged, truncated) if warning is not None)
 
     def _nothing(self) -> UnsupportedMediaError:
         if self._track.failures:

@@ -34,6 +34,8 @@ EBML_ID: Final = bytes.fromhex("1a45dfa3")
 SEGMENT_ID: Final = bytes.fromhex("18538067")
 FLAC_BLOCK_HEADER_BYTES: Final = 4
 FLAC_LAST_BLOCK_FLAG: Final = 0x80
+MP3_COUNT_TAGS: Final = (b"Xing", b"Info", b"VBRI")
+"""In the frame, silent otherwise, that says how many follow."""
 TS_PACKET_BYTES: Final = 188
 BOX_TYPES_AT_START: Final = frozenset((b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide"))
 
@@ -126,7 +128,7 @@ def _read_chunks(
     for _ in range(MAX_CHUNKS):
         header = _read_at(file, position, kind.header.size, size)
         if len(header) < kind.header.size:
-            break
+            return Outline(cut=position > size)
         name, body = kind.header.unpack(header)
         if kind.size_counts_header:
             body = max(body - kind.header.size, 0)
@@ -185,7 +187,7 @@ def _read_ebml(_: BinaryIO, size: int, head: bytes) -> Outline:
     header_bytes, position = _ebml_size(head, len(EBML_ID))
     position += header_bytes or 0
     if header_bytes is None or head[position:][: len(SEGMENT_ID)] != SEGMENT_ID:
-        return Outline()
+        return Outline(cut=position > size)
     segment_bytes, position = _ebml_size(head, position + len(SEGMENT_ID))
     return Outline(cut=segment_bytes is not None and position + segment_bytes > size)
 
@@ -262,4 +264,4 @@ def _read_ts(_: BinaryIO, size: int, __: bytes) -> Outline:
 
 
 def _read_mpeg(_: BinaryIO, __: int, head: bytes) -> Outline:
-    return Outline(counts_frames=any(tag in head for tag in (b"Xing", b"Info", b"VBRI")))
+    return Outline(counts_frames=any(tag in head for tag in MP3_COUNT_TAGS))

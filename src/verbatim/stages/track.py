@@ -22,16 +22,25 @@ from verbatim.domain.errors import (
     UnsupportedMediaError,
 )
 from verbatim.stages.audio_source import GuardedFile
-from verbatim.stages.containers import CODECS, CONTAINERS, IO_BYTES, RawFormat, libav_options
+from verbatim.stages.containers import (
+    CODECS,
+    CONTAINERS,
+    FLAC_DEMUXER,
+    IO_BYTES,
+    MP3_DEMUXER,
+    RawFormat,
+    libav_options,
+)
 from verbatim.stages.index_claims import MAX_ALLOCATION_BYTES
-from verbatim.stages.outlines import Outline
+from verbatim.stages.outlines import MP3_COUNT_TAGS, Outline
 
 MAX_DEMUX_FAILURES: Final = 16
 """Failures to find the next packet, one after the other, before the file is taken to end."""
 LIBAV_FAILURES: Final = (av.FFmpegError, ValueError, MemoryError)
 """What PyAV raises on bytes that make no sense to it."""
-ENCRYPTED_TAGS: Final = frozenset({"enca", "drms", "aavd"})
-"""Sample entries of protected audio: ISO/IEC 23001-7, Apple's and Audible's."""
+ENCRYPTED_TAGS: Final = frozenset({"drms", "aavd"})
+"""Sample entries of bought music (Apple) and audio books (Audible)."""
+MP3_TAGS: Final = (b"ID3", *MP3_COUNT_TAGS)
 MICROSECONDS: Final = 1_000_000
 
 
@@ -72,8 +81,6 @@ class Track:
         """Packets that were lost or could not be decoded."""
         self.failing = 0
         """How many of them came after the last frame."""
-        self.decoded_s = 0.0
-        """Seconds that came out of the decoder."""
 
     @property
     def start_s(self) -> float | None:
@@ -84,7 +91,7 @@ class Track:
     @property
     def counted_s(self) -> float | None:
         """The length in seconds where the header counted samples, and did not guess."""
-        trusted = self.info.container == "flac" or self._outline.counts_frames
+        trusted = self.info.container == FLAC_DEMUXER or self._outline.counts_frames
         return self.info.duration_s if trusted else None
 
     def frames(self) -> Iterator[tuple[av.AudioFrame, float | None]]:
@@ -98,7 +105,6 @@ class Track:
                     continue
                 pts = frame.pts
                 yield frame, (None if pts is None or unit_s is None else pts * unit_s)
-                self.decoded_s += frame.samples / frame.sample_rate
                 # What the drained decoder still gives is older than the failure.
                 self.failing = self.failing if packet is None else 0
 
@@ -108,12 +114,14 @@ class Track:
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """The track's packets, then None to drain the decoder."""
-        failed = 0
+        failed, first = 0, True
         while failed < MAX_DEMUX_FAILURES:
             try:
                 for packet in self._container.demux(self._stream):
                     self._guard()
-                    failed = 0
+                    if first:
+                        _check_clear(packet)
+                    failed, first = 0, False
                     # An empty packet would tell the decoder that this is the end.
                     if packet.size:
                         yield packet
@@ -128,9 +136,18 @@ class Track:
         try:
             frames: list[av.AudioFrame] = self._decoder.decode(packet)
         except LIBAV_FAILURES:
-            self._count_failure()
+            _check_clear(packet)
+            if not self._is_tag(packet):
+                self._count_failure()
             return []
         return frames
+
+    def _is_tag(self, packet: av.Packet | None) -> bool:
+        """Whether it is a tag or the count of frames of an MP3: joined files have them inside."""
+        if packet is None or self.info.container != MP3_DEMUXER:
+            return False
+        data = bytes(packet)
+        return any(tag in data for tag in MP3_TAGS)
 
     def _count_failure(self) -> None:
         self._file.raise_failure()
@@ -142,6 +159,8 @@ def _open(
     file: GuardedFile, outline: Outline, raw: RawFormat | None
 ) -> av.container.InputContainer:
     _bound_allocations()
+    if outline.protected:
+        raise _encrypted()
     try:
         container = av.open(
             file,
@@ -164,6 +183,12 @@ def _open(
         container.close()
         raise
     return container
+
+
+def _encrypted() -> EncryptedAudioError:
+    return EncryptedAudioError(
+        "The audio is encrypted (DRM) and cannot be decoded. Send an unprotected copy."
+    )
 
 
 def _unopened(outline: Outline) -> UnsupportedMediaError:
@@ -194,15 +219,15 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 def _choose(container: av.container.InputContainer, outline: Outline) -> av.AudioStream:
     """The first audio track that can be decoded; libav skips the others unread."""
     tracks = container.streams.audio
+    known = [track for track in tracks if _codec_name(track) in CODECS]
+    if outline.cut and not known:
+        raise _unopened(outline)
     if not tracks:
         raise NoAudioTrackError(
             "The file has no audio track, only pictures or text. Send one with sound."
         )
-    known = [track for track in tracks if _codec_name(track) in CODECS]
-    if outline.protected or any(_is_encrypted(track) for track in known[:1] or tracks[:1]):
-        raise EncryptedAudioError(
-            "The audio is encrypted (DRM) and cannot be decoded. Send an unprotected copy."
-        )
+    if any(_is_encrypted(track) for track in known[:1] or tracks[:1]):
+        raise _encrypted()
     if not known:
         raise UnsupportedCodecError(
             f"The audio is coded in a way that is not read here ({_codec_name(tracks[0])}). "
@@ -212,6 +237,12 @@ def _choose(container: av.container.InputContainer, outline: Outline) -> av.Audi
         if stream.index != known[0].index:
             stream.discard = av.stream.Discard.all
     return known[0]
+
+
+def _check_clear(packet: av.Packet | None) -> None:
+    """Raise for a packet that MP4's common encryption protects; noise would come out of it."""
+    if packet is not None and packet.has_sidedata("encryption_info"):
+        raise _encrypted()
 
 
 def _is_encrypted(track: av.AudioStream) -> bool:
@@ -239,7 +270,9 @@ def _short_name(container: av.container.InputContainer) -> str:
 def _describe(container: av.container.InputContainer, stream: av.AudioStream) -> AudioInfo:
     duration_s: float | None = None
     if stream.duration is not None and stream.time_base is not None:
-        duration_s = float(stream.duration * stream.time_base)
+        begun = (stream.start_time or 0) * stream.time_base
+        late_s = float(begun) - (container.start_time or 0) / MICROSECONDS
+        duration_s = float(stream.duration * stream.time_base) + max(late_s, 0.0)
     elif container.duration is not None:
         duration_s = container.duration / MICROSECONDS
     return AudioInfo(

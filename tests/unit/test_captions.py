@@ -178,6 +178,22 @@ def test_english_reads_well(words: bool) -> None:
     ]
 
 
+@pytest.mark.parametrize("chars_per_s", [9, 12, 15, 18, 22])
+def test_small_english_words_begin_lines_and_end_none(chars_per_s: float) -> None:
+    small = {"a", "the", "of", "in", "at", "for", "to", "and", "or", "that", "he", "would", "Mr."}
+    for line in lines_of(lay_out(spoken(ENGLISH, "en", chars_per_s=chars_per_s))):
+        assert line.split()[-1] not in small
+
+
+def test_stray_marks_stay_with_their_words() -> None:
+    text = "Oui ! « Je crois » , dit-il — bien sûr . - Non ? - Si ."
+    asked = CaptionLimits(max_line_chars=12)
+    lines = lines_of(lay_out([segment(text, 0, 9, language="fr")], asked))
+    assert " ".join(lines) == text
+    assert not any(line[0] in "!?».,—" for line in lines)
+    assert not any(line[-1] in "«-" for line in lines)
+
+
 def test_chinese_reads_well() -> None:
     assert blocks(lay_out(spoken(CHINESE, "zh", chars_per_s=5))) == [
         "大家好，今天我们要讨论一下/人工智能在医疗领域的应用，",

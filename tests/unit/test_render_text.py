@@ -58,14 +58,14 @@ def test_the_table_has_every_format_once() -> None:
     assert set(FORMATS) == set(ResponseFormat)
 
 
-@pytest.mark.parametrize("row", FORMATS.values(), ids=str)
+@pytest.mark.parametrize("row", FORMATS.values(), ids=lambda row: row.name)
 def test_rendered_carries_the_tables_row(row: Format) -> None:
     rendered = render(transcript(segment(" Hello.")), row.name)
     assert (rendered.media_type, rendered.extension) == (row.media_type, row.extension)
     assert "Hello." in rendered.text
 
 
-@pytest.mark.parametrize("row", FORMATS.values(), ids=str)
+@pytest.mark.parametrize("row", FORMATS.values(), ids=lambda row: row.name)
 def test_names_are_understood(row: Format) -> None:
     assert parse_format(f" {row.name.upper()} ") is row.name
 

@@ -197,17 +197,19 @@ def _phrases(text: str, word_ends: frozenset[int] | None) -> Iterator[tuple[str,
     """
     japanese = bool(_KANA.search(text))
     done = 0
-    last = ""
+    last_char = ""
+    opened = False
     for chunk, spaced in _chunks(text):
         for index, phrase in enumerate(_semantic(chunk, japanese=japanese)):
+            closes = _closes(phrase, last_char)
             if index == 0:
-                bound = _opens(last) or _closes(phrase, last)
+                bound = opened or closes
             else:
                 bound = word_ends is not None and done not in word_ends
             yield phrase, spaced and index == 0, bound
             done += len(phrase)
-            # A stray dash belongs to what comes next only where nothing, or a sentence, is before.
-            last = phrase if not _closes(phrase, last) else f"{last}{phrase}"
+            last_char = phrase[-1]
+            opened = not closes and _opens(phrase)
 
 
 def _chunks(text: str) -> Iterator[tuple[str, bool]]:
@@ -236,15 +238,15 @@ def _stray(phrase: str) -> bool:
 
 def _opens(phrase: str) -> bool:
     """Whether it is a mark alone that goes with what follows."""
-    return bool(phrase) and _stray(phrase) and (phrase[-1] in OPENING or phrase[-1] in _DASHES)
+    return _stray(phrase) and (phrase[-1] in OPENING or phrase[-1] in _DASHES)
 
 
-def _closes(phrase: str, last: str) -> bool:
-    """Whether it is a mark alone that goes with what came before."""
+def _closes(phrase: str, last_char: str) -> bool:
+    """Whether it is a mark alone that goes with what came before: a dash not after a sentence."""
     if not _stray(phrase):
         return False
     if phrase[0] in _DASHES:
-        return bool(last) and last[-1] not in SENTENCE_ENDS
+        return bool(last_char) and last_char not in SENTENCE_ENDS
     return phrase[0] in CLOSING
 
 

@@ -38,7 +38,7 @@ def test_filters_cover_the_band_with_equal_area() -> None:
     assert (filters >= 0).all()
     peaks = filters.argmax(axis=1)
     assert (np.diff(peaks) >= 0).all()
-    # Slaney's normalisation: each triangle has area 1 over Hz; 40 Hz bins sample the wide ones well.
+    # Slaney's normalisation: each triangle has area 1 over Hz; wide ones are sampled well.
     area = filters[50:].sum(axis=1) * 40.0
     assert np.abs(area - 1).max() < 0.02
 

@@ -65,7 +65,7 @@ def test_a_cut_sentence_is_the_tail() -> None:
     split = split_at_timestamps(tokens, FIRST, 10.0)
     assert [part.tokens for part in split.closed] == [(FIRST, 5, FIRST + 50)]
     assert split.tail is not None
-    assert (split.tail.start, split.tail.end) == (pytest.approx(1.2), 10.0)
+    assert (split.tail.start, split.tail.end) == pytest.approx((1.2, 10.0))
     assert not split.heard_out
 
 

@@ -62,10 +62,10 @@ def test_words_next_to_pauses_are_cut_back() -> None:
     last = Word(" end.", 4.5, 7.5, 1.0)
     after = Word(" Next", 7.5, 11.0, 1.0)
     trimmed = trim_pauses([first, *normal, last, after])
-    assert (trimmed[0].start, trimmed[0].end) == (pytest.approx(2.4), 3.0)
+    assert (trimmed[0].start, trimmed[0].end) == pytest.approx((2.4, 3.0))
     assert trimmed[1:6] == normal
-    assert (trimmed[6].start, trimmed[6].end) == (4.5, pytest.approx(5.1))
-    assert (trimmed[7].start, trimmed[7].end) == (pytest.approx(10.4), 11.0)
+    assert (trimmed[6].start, trimmed[6].end) == pytest.approx((4.5, 5.1))
+    assert (trimmed[7].start, trimmed[7].end) == pytest.approx((10.4, 11.0))
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from([" a", " b."])), max_size=12))

@@ -15,6 +15,7 @@ from verbatim.domain.transcript import Segment, TokenLogprob, WindowResult, Word
 from verbatim.domain.units import HOP_SAMPLES
 from verbatim.engine.model import Alignment, Storage, WhisperModel
 from verbatim.engine.tokenizer import WhisperTokenizer
+from verbatim.stages.language_names import WRITTEN_WITHOUT_SPACES
 from verbatim.stages.word_timing import (
     group_words,
     merge_punctuation,
@@ -23,7 +24,6 @@ from verbatim.stages.word_timing import (
     trim_pauses,
 )
 
-SPACELESS_LANGUAGES: Final = frozenset({"zh", "yue", "ja", "th", "lo", "my"})
 _SMALLEST_PROBABILITY: Final = 1e-10
 
 
@@ -103,7 +103,7 @@ class Aligner:
         probabilities: Sequence[float],
     ) -> list[Word]:
         spellings = group_words(
-            self._tokenizer.characters(tokens), spaced=language not in SPACELESS_LANGUAGES
+            self._tokenizer.characters(tokens), spaced=language not in WRITTEN_WITHOUT_SPACES
         )
         return trim_pauses(merge_punctuation(time_words(spellings, starts, probabilities)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from verbatim.domain.request import (
     VadOptions,
 )
 from verbatim.wire.forms import form_schema
+
+API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def asked(**fields: str) -> TranscriptionRequest:
@@ -119,6 +122,8 @@ def test_gates_can_be_moved_and_switched_off() -> None:
         compression_ratio_threshold="2.0", logprob_threshold="off", no_speech_threshold="0.5"
     ).decode.gates
     assert gates == Gates(compression_ratio=2.0, avg_logprob=None, no_speech=0.5)
+    silent = asked(no_speech_threshold="off").decode.gates
+    assert silent == Gates(no_speech=None, sure_no_speech=None)
 
 
 def test_several_languages() -> None:
@@ -172,6 +177,13 @@ def test_speaker_fields_are_refused_by_name(name: str) -> None:
 def test_every_parameter_is_described(form: type[TranslationForm]) -> None:
     schema: dict[str, Any] = form_schema(form, "the file")
     assert not [name for name, what in schema["properties"].items() if not what.get("description")]
+
+
+@pytest.mark.parametrize("form", [TranscriptionForm, TranslationForm])
+def test_every_parameter_is_in_the_documentation(form: type[TranslationForm]) -> None:
+    page = API_PAGE.read_text()
+    names = {*form.model_fields, *form.synonyms}
+    assert not [name for name in names if f"`{name}`" not in page]
 
 
 def test_the_contract_s_parameters_are_known() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI, OpenAI
 from tests.support.live_server import SPEECH, Hold, LiveServer, live_server, wait_until
 from tests.support.openai_schema import assert_valid, error_of
+from tests.support.speech import wav_of_pcm
 
 from verbatim.dialects.openai_rest.events import GrowingText
 from verbatim.domain.audio import Window
@@ -27,15 +26,9 @@ LONG_FORM = {"vad": "false", "strategy": "sequential"}
 
 
 def wav(seconds: float) -> bytes:
-    """Noise as 16-bit PCM; enough for windows when voice activity is off."""
+    """Noise; enough for windows when voice activity is off."""
     noise = np.random.default_rng(1).integers(-3000, 3000, int(16_000 * seconds), dtype=np.int16)
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(noise.tobytes())
-    return buffer.getvalue()
+    return wav_of_pcm(noise)
 
 
 def number_of(window: Window) -> str:

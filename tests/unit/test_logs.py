@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from verbatim.domain.errors import UnavailableError
 from verbatim.server.logs import configure_logging
 from verbatim.settings import Settings
 
@@ -128,3 +129,9 @@ def test_configuring_again_replaces_what_was() -> None:
     logging.getLogger("x").info("once")
     assert first.getvalue() == ""
     assert len(lines(second)) == 1
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError, match="log_file"):
+        configure_logging(Settings(log_file=tmp_path / "file" / "log"))

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import uvicorn
+from structlog.testing import capture_logs
 
 from verbatim.domain.errors import UnavailableError
+from verbatim.engine.downloads import DownloadProgress
 from verbatim.server.drain import Drain
-from verbatim.server.serve import DrainingServer, in_daemon_thread, listen
+from verbatim.server.serve import DrainingServer, in_daemon_thread, listen, log_progress
 
 
 def test_a_free_port_is_taken_on_every_address_of_the_host() -> None:
@@ -121,3 +123,12 @@ async def test_waiting_for_a_thread_can_be_given_up() -> None:
         await task
     release.set()
     await asyncio.sleep(0.05)
+
+
+def test_a_download_is_logged_in_tens_of_percent() -> None:
+    tell = log_progress()
+    with capture_logs() as lines:
+        for done in range(0, 1001, 5):
+            tell(DownloadProgress("small", "download", done, 1000))
+        tell(DownloadProgress("small", "download", 0, 0))
+    assert [line["percent"] for line in lines] == [*range(0, 101, 10), 0]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from verbatim.domain.errors import OverloadedError, StorageFullError
+from verbatim.domain.errors import OverloadedError, StorageFullError, UnavailableError
 from verbatim.wire.spool import BLOCK_BYTES, LOCK_NAME, Spool, SpoolWriter
 
 HOLD_A_SPOOL = """
@@ -155,6 +155,12 @@ async def test_the_event_loop_goes_on_while_the_disk_is_slow(
         await asyncio.sleep(0.01)
         ticks += 1
     assert ticks >= 4
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError, match="spool_dir"):
+        Spool(tmp_path / "file" / "spool", max_files=1)
 
 
 def test_folders_of_killed_processes_are_removed_and_others_kept(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.types import Processor, WrappedLogger
 
+from verbatim.domain.errors import UnavailableError
 from verbatim.settings import Settings
 
 QUIET_LOGGERS = {"httpx": logging.WARNING, "python_multipart": logging.ERROR}
@@ -23,21 +24,13 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     Args:
         settings: level, format, file and rotation.
         stream: where to write when no file is set; standard error if None.
+
+    Raises:
+        UnavailableError: the log file cannot be written.
     """
     target = stream or sys.stderr
-    handler: logging.Handler
-    if settings.log_file is None:
-        handler = logging.StreamHandler(target)
-        terminal = target.isatty()
-    else:
-        settings.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            settings.log_file,
-            maxBytes=settings.log_file_bytes,
-            backupCount=settings.log_files - 1,
-            encoding="utf-8",
-        )
-        terminal = False
+    handler = _handler(settings, target)
+    terminal = settings.log_file is None and target.isatty()
     as_text = settings.log_format == "text" or (settings.log_format == "auto" and terminal)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -65,6 +58,24 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _handler(settings: Settings, stream: TextIO) -> logging.Handler:
+    if settings.log_file is None:
+        return logging.StreamHandler(stream)
+    try:
+        settings.log_file.parent.mkdir(parents=True, exist_ok=True)
+        return RotatingFileHandler(
+            settings.log_file,
+            maxBytes=settings.log_file_bytes,
+            backupCount=settings.log_files - 1,
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise UnavailableError(
+            f"The log cannot be written to {settings.log_file}: {error.strerror}. Set log_file to "
+            "a place that can be written to."
+        ) from error
 
 
 def _shared_processors() -> Sequence[Processor]:

@@ -126,6 +126,9 @@ def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
 
     Returns:
         The exit status: 0 after an orderly end, 1 when it could not start.
+
+    Raises:
+        UnavailableError: the log file cannot be written.
     """
     configure_logging(settings)
     try:
@@ -169,7 +172,7 @@ async def _preload(context: Context, readiness: Readiness, server: DrainingServe
     if not context.settings.preload:
         return
     try:
-        await in_daemon_thread(lambda: context.catalog.default(_log_progress()))
+        await in_daemon_thread(lambda: context.catalog.default(log_progress()))
         readiness.default = await context.service.preload(AUTO)
     except VerbatimError:
         server.drain()
@@ -233,8 +236,8 @@ def _log_addresses(listeners: list[socket.socket]) -> None:
         log.info("listening", url=f"http://{shown}:{port}")
 
 
-def _log_progress() -> Callable[[DownloadProgress], None]:
-    """Tells a download's progress in steps of ten percent."""
+def log_progress() -> Callable[[DownloadProgress], None]:
+    """A listener that logs a download, in steps of ten percent."""
     told = -1
 
     def tell(progress: DownloadProgress) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self, TypeVar
 
-from verbatim.domain.errors import OverloadedError, StorageFullError
+from verbatim.domain.errors import OverloadedError, StorageFullError, UnavailableError
 
 FOLDER_PREFIX: Final = "verbatim-spool-"
 LOCK_NAME: Final = ".lock"
@@ -51,14 +51,23 @@ class Spool:
     Args:
         parent: where the folder is made; the system's temporary folder if None.
         max_files: how many uploads may lie in it at the same time.
+
+    Raises:
+        UnavailableError: the folder cannot be made.
     """
 
     def __init__(self, parent: Path | None, *, max_files: int) -> None:
         base = parent or Path(tempfile.gettempdir())
-        base.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(base)
-        self.folder: Final = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=base))
-        self._lock = _hold_lock(self.folder)
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(base)
+            self.folder: Final = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=base))
+            self._lock = _hold_lock(self.folder)
+        except OSError as error:
+            raise UnavailableError(
+                f"Uploads cannot be kept in {base}: {error.strerror}. Set spool_dir to a folder "
+                "that can be written to."
+            ) from error
         self._max_files = max_files
         self._files = 0
         self._threads = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="spool")

@@ -229,10 +229,12 @@ class TranslationForm(FormModel):
         return Strategy.SEQUENTIAL
 
     def _gates(self) -> Gates:
+        silence_counts = self.no_speech_threshold is not None
         return Gates(
             compression_ratio=self.compression_ratio_threshold,
             avg_logprob=self.log_prob_threshold,
             no_speech=self.no_speech_threshold,
+            sure_no_speech=Gates().sure_no_speech if silence_counts else None,
         )
 
 

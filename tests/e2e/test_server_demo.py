@@ -21,7 +21,7 @@ from tests.support.speech import Speech, error_rate, speech, units
 from verbatim.domain.events import Finished
 from verbatim.domain.request import DecodeOptions, Gates, TranscriptionRequest
 from verbatim.engine.catalog import BUNDLED_DEMO
-from verbatim.engine.local import LoadOptions, LocalEngine
+from verbatim.engine.local import LocalEngine
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.pipeline.transcribe import transcribe as run
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def engine() -> LocalEngine:
-    return LocalEngine.load(BUNDLED_DEMO, "verbatim-demo", LoadOptions(device="cpu"))
+    return LocalEngine.load(BUNDLED_DEMO, "verbatim-demo")
 
 
 @pytest.fixture(scope="module")

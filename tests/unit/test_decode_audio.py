@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ from verbatim.stages.decode_audio import (
     decode_all,
     open_audio,
 )
+from verbatim.stages.mono import MonoConverter
 
 JFK = Path(__file__).parent.parent / "data" / "jfk.wav"
 SPEECH_S = 3
@@ -346,6 +348,20 @@ class TestDownmix:
         samples, info, _ = decode_all(wav(waves))
         assert info.channels == channels
         np.testing.assert_allclose(samples, waves.mean(axis=0), atol=3e-4)
+
+    @pytest.mark.parametrize(
+        "layout",
+        ["7.1.4", "22.2", "cube", "hexadecagonal", "ambisonic 1", "BL+BR", "LFE", "binaural"],
+    )
+    def test_every_layout_has_a_mix_that_keeps_the_level(self, layout: str) -> None:
+        channels = av.AudioLayout(layout).nb_channels
+        ones = np.full((1, channels * 4_800), 0.5, np.float32)
+        frame = av.AudioFrame.from_ndarray(ones, format="flt", layout=layout)
+        frame.sample_rate = 48_000
+        converter = MonoConverter(frame)
+        samples = np.concatenate([*converter.feed(frame), *converter.finish()])
+        assert len(samples) == 1_600
+        np.testing.assert_allclose(samples[100:-100], 0.5, atol=1e-3)
 
     def test_speech_in_the_centre_of_a_film_stays_in_front(self) -> None:
         silence = np.zeros(SAMPLE_RATE_HZ, np.float32)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from verbatim.domain.transcript import TranscriptWarning, WarningCode
+
+SHORTEST_TOLD_S: Final = 0.25
+"""Silence that was filled in; less comes from clocks that drift apart over hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Damage:
         facts = []
         if lost_packets:
             facts.append(f"{lost_packets} of its packets could not be decoded")
-        if self.silent_s:
+        if self.silent_s >= SHORTEST_TOLD_S:
             facts.append(f"{self.silent_s:.1f} s are missing and count as silence")
         if self.start_s is None or not facts:
             return None

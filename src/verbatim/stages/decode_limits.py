@@ -21,15 +21,15 @@ class DecodeLimits:
     min_rate_hz: int = 8_000
     max_rate_hz: int = 384_000
     max_channels: int = 64
-    max_work_s_per_s: float = 1.0
-    """Seconds of decoding for a second of sound; a slow machine under load needs 0.1."""
+    max_work_s_per_s: float = 0.25
+    """Seconds of decoding for a second of sound; 0.003 is usual, ten times that under load."""
     work_grace_s: float = 30.0
     """Seconds of decoding that any file gets."""
     max_audio_s_per_byte: float = 1.0
     """Sound for a byte of the file; digital silence in FLAC reaches 0.6."""
     unpack_grace_s: float = 600.0
     """Seconds of sound that any file may unpack to."""
-    max_gap_s: float = HOUR_S
+    max_gap_s: float = 600.0
     """A longer jump of the timestamps is taken for an error in them, not for silence."""
     block_s: float = 10.0
     """Length of the blocks that come out."""

@@ -87,34 +87,41 @@ class MonoConverter:
 
 
 def _graph(frame: av.AudioFrame) -> Graph:
-    layout, channels = frame.layout.name, frame.layout.nb_channels
+    channels = frame.layout.nb_channels
+    mean = "mono|c0=" + "+".join(f"{1 / channels:.9f}*c{index}" for index in range(channels))
+    placed = not frame.layout.name.endswith(UNNAMED_LAYOUT)
+    failure: av.FFmpegError | None = None
+    # Ambisonics and lone rear channels have places, and libswresample no weights for them.
+    for mix in (None, mean) if placed else (mean,):
+        try:
+            return _connected(frame, mix)
+        except av.FFmpegError as error:
+            failure = error
+    raise UnsupportedMediaError(
+        f"Audio with the channel layout '{frame.layout.name}' cannot be mixed to one channel; "
+        "convert it to mono or stereo.",
+        code="unsupported_channels",
+    ) from failure
+
+
+def _connected(frame: av.AudioFrame, mix: str | None) -> Graph:
+    """The filters in a row; `mix` says how to make one channel, None leaves it to the layout."""
     graph = Graph()
-    nodes = [
-        graph.add(
-            "abuffer",
-            sample_rate=str(frame.sample_rate),
-            sample_fmt=frame.format.name,
-            channel_layout=layout,
-            time_base=f"1/{frame.sample_rate}",
-        )
-    ]
-    if channels > 1 and layout.endswith(UNNAMED_LAYOUT):
-        mean = "+".join(f"{1 / channels:.9f}*c{index}" for index in range(channels))
-        nodes.append(graph.add("pan", f"mono|c0={mean}"))
-    nodes += [
+    source = graph.add(
+        "abuffer",
+        sample_rate=str(frame.sample_rate),
+        sample_fmt=frame.format.name,
+        channel_layout=frame.layout.name,
+        time_base=f"1/{frame.sample_rate}",
+    )
+    graph.link_nodes(
+        source,
+        *([] if mix is None else [graph.add("pan", mix)]),
         graph.add("aresample", sample_rate=str(SAMPLE_RATE_HZ), rematrix_maxval="1.0"),
         graph.add("aformat", sample_fmts="flt", channel_layouts="mono"),
         graph.add("abuffersink"),
-    ]
-    try:
-        graph.link_nodes(*nodes)
-        graph.configure()
-    except av.FFmpegError as error:
-        raise UnsupportedMediaError(
-            f"Audio with the channel layout '{layout}' cannot be mixed to one channel; "
-            "convert it to mono or stereo.",
-            code="unsupported_channels",
-        ) from error
+    )
+    graph.configure()
     return graph
 
 

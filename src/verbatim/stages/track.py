@@ -101,7 +101,7 @@ class Track:
         for packet in self._packets():
             frames = self._decode(packet)
             for frame in frames:
-                if not (frame.samples and frame.sample_rate):
+                if not (frame.samples and frame.sample_rate and frame.layout.nb_channels):
                     continue
                 pts = frame.pts
                 yield frame, (None if pts is None or unit_s is None else pts * unit_s)
@@ -125,6 +125,9 @@ class Track:
                     # An empty packet would tell the decoder that this is the end.
                     if packet.size:
                         yield packet
+                break
+            except IndexError:
+                # PyAV drains tracks that appeared on the way, and does not find them.
                 break
             except LIBAV_FAILURES:
                 failed += 1

@@ -159,7 +159,7 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             await server.serve(sockets=listeners)
             preloading.cancel()
             loaded = (await asyncio.gather(preloading, return_exceptions=True))[0]
-            if isinstance(loaded, VerbatimError):
+            if isinstance(loaded, Exception):
                 raise loaded
 
 
@@ -174,7 +174,7 @@ async def _preload(context: Context, readiness: Readiness, server: DrainingServe
     try:
         await in_daemon_thread(lambda: context.catalog.default(log_progress()))
         readiness.default = await context.service.preload(AUTO)
-    except VerbatimError:
+    except Exception:
         server.drain()
         raise
     for warning in readiness.default.warnings:

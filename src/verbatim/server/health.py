@@ -66,14 +66,15 @@ def operation_routes(context: Context, readiness: Readiness, metrics: Metrics) -
     async def health() -> Mapping[str, Any]:
         """Alive: answered at once, also while the server is busy, loading or stopping."""
         model = readiness.model()
+        loaded = _loaded(context)
         load = context.service.load()
         return {
             "status": "healthy",
             "model": model.model if model else context.settings.model,
-            "model_loaded": model is not None,
+            "model_loaded": model is not None and model.model in loaded,
             "device": _device(context, readiness),
             "compute_type": model.compute_type if model else context.settings.compute_type,
-            "loaded_models": _loaded(context),
+            "loaded_models": loaded,
             "running": load.running,
             "waiting": load.waiting,
             "version": version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -59,19 +60,22 @@ class Scripted:
 
     answer: Callable[[int, Window], WindowResult]
     batch_size: int = 4
+    replicas: int = 1
     windows: list[Window] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
 
     def describe(self) -> EngineDescription:
-        return replace(FAKE_DESCRIPTION, batch_size=self.batch_size)
+        indexes = tuple(range(self.replicas))
+        return replace(FAKE_DESCRIPTION, batch_size=self.batch_size, device_indexes=indexes)
 
     async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
-        self.calls.append(len(windows))
         results = []
         for window in windows:
             results.append(self.answer(len(self.windows), window))
             self.windows.append(window)
         return results
+
+    def memory_bytes(self) -> int:
+        return 0
 
     async def aclose(self) -> None:
         return None
@@ -96,14 +100,39 @@ ENGLISH = DecodeOptions(language="en")
 FULL = [chunk(i * 100, 30) for i in range(6)]
 
 
-async def test_windows_are_given_in_batches_and_come_back_in_order_and_in_time() -> None:
+async def test_windows_come_back_in_order_and_in_time() -> None:
     engine = Scripted(lambda n, w: said(segment(f" {n}", 1, 2)))
     texts = await run(engine, FULL, TranscriptionRequest(decode=ENGLISH))
     assert [text.segments[0].text for text in texts] == [" 0", " 1", " 2", " 3", " 4", " 5"]
     assert [text.segments[0].start for text in texts] == [1, 101, 201, 301, 401, 501]
     assert [text.segments[0].seek for text in texts] == [i * 10_000 for i in range(6)]
     assert [text.done_s for text in texts] == [30, 130, 230, 330, 430, 530]
-    assert max(engine.calls) <= engine.batch_size
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+async def test_two_batches_a_replica_are_in_flight(replicas: int) -> None:
+    """While one is decoded the next is there already, and memory stays bounded."""
+    waiting: list[asyncio.Future[None]] = []
+
+    @dataclass
+    class Slow(Scripted):
+        async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
+            waiting.append(asyncio.get_running_loop().create_future())
+            await waiting[-1]
+            return await super().run(windows)
+
+    engine = Slow(lambda n, w: said(segment(" x", 1, 2)), batch_size=2, replicas=replicas)
+    windows = [chunk(i * 100, 30) for i in range(20)]
+    texts = asyncio.create_task(run(engine, windows, TranscriptionRequest(decode=ENGLISH)))
+    most = 2 * 2 * replicas
+    for begun in range(0, 20, most):
+        while len(waiting) < min(20, begun + most):  # noqa: ASYNC110 - a thread brings them
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        assert len(waiting) == min(20, begun + most)
+        for future in waiting[begun:]:
+            future.set_result(None)
+    assert len(await texts) == 20
 
 
 async def test_the_language_of_the_first_window_holds_for_all() -> None:

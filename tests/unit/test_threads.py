@@ -34,17 +34,6 @@ async def test_it_reads_no_further_ahead_than_told() -> None:
     assert len(made) <= 6
 
 
-async def test_take_ready_does_not_wait() -> None:
-    async with ReadAhead(lambda: iter(range(3)), 10, "test") as items:
-        source = aiter(items)
-        assert await anext(source) == 0
-        await asyncio.sleep(0.05)
-        assert items.take_ready(1) == [1]
-        assert items.take_ready(5) == [2]
-        assert items.take_ready(5) == []
-        assert [item async for item in source] == []
-
-
 async def test_an_error_reaches_the_reader_after_what_came_before() -> None:
     def broken() -> Iterator[int]:
         yield 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from verbatim.domain.audio import Window
@@ -17,6 +17,7 @@ from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import DecodeOptions, Task
 from verbatim.domain.transcript import Segment, WindowResult
 from verbatim.domain.units import FRAMES_PER_SECOND, HOP_SAMPLES, MAX_TOKENS, TIME_STEP_S
+from verbatim.engine.batching import search_options
 from verbatim.engine.features import FeatureExtractor
 from verbatim.engine.model import Generation, SearchOptions, Storage, WhisperModel
 from verbatim.engine.tokenizer import WhisperTokenizer
@@ -267,21 +268,11 @@ class Decoder:
 
 
 def _batch_key(row: _Row) -> Hashable:
-    """What rows of one `generate` call must share; the rest is in each row's prompt.
+    """What rows of one `generate` call must share.
 
     CTranslate2 wants the start token at the same place in all rows, so equally long contexts.
     """
-    options = replace(
-        row.window.options,
-        language=None,
-        candidate_languages=(),
-        task=Task.TRANSCRIBE,
-        initial_prompt=None,
-        hotwords=None,
-        word_timestamps=False,
-        token_logprobs=False,
-    )
-    return options, len(row.prompt)
+    return search_options(row.window.options), len(row.prompt)
 
 
 def _groups(rows: Sequence[_Row], key: Callable[[_Row], Hashable]) -> list[list[_Row]]:

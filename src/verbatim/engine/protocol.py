@@ -8,6 +8,7 @@ from typing import Protocol
 
 from verbatim.domain.audio import Window
 from verbatim.domain.transcript import TranscriptWarning, WindowResult
+from verbatim.domain.units import WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class EngineDescription:
         languages: codes the model knows; ("en",) for an English-only one.
         device: "cpu" or "cuda".
         batch_size: how many windows it likes to be given at once.
+        lengths_s: seconds of audio that it encodes at once, rising: a window costs what the
+            shortest that holds it costs.
         warnings: what every transcript made with it should say (the demo model, a device that
             did not work).
     """
@@ -29,12 +32,18 @@ class EngineDescription:
     device_indexes: tuple[int, ...]
     compute_type: str
     batch_size: int
+    lengths_s: tuple[float, ...] = (WINDOW_S,)
     warnings: tuple[TranscriptWarning, ...] = ()
 
     @property
     def multilingual(self) -> bool:
         """Whether it can tell languages apart and translate."""
         return len(self.languages) > 1
+
+    @property
+    def replicas(self) -> int:
+        """How many batches it decodes at the same time: one on each device."""
+        return max(1, len(self.device_indexes))
 
 
 class Engine(Protocol):

@@ -6,9 +6,11 @@ Both yield what each window said, in the recording's order and in the recording'
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final
+from itertools import chain, repeat
+from typing import Any, Final
 
 from verbatim.domain.audio import Window
 from verbatim.domain.request import DecodeOptions, TranscriptionRequest
@@ -20,10 +22,13 @@ from verbatim.domain.units import (
     WINDOW_SAMPLES,
 )
 from verbatim.engine.protocol import Engine
+from verbatim.pipeline.in_order import in_order
 from verbatim.pipeline.threads import ReadAhead
 from verbatim.stages.speech import SpeechChunk
 from verbatim.stages.windows import PlannedWindow, SpeechBuffer, restore
 
+BATCHES_IN_FLIGHT: Final = 2
+"""Of one recording on each replica: one that is decoded, one that is next."""
 SURE_LANGUAGE_PROBABILITY: Final = 0.5
 """A language at least this probable is not asked about again (openai-whisper's threshold)."""
 LANGUAGE_WINDOWS: Final = 3
@@ -89,8 +94,12 @@ class LanguageVote:
             self.settled = max(self._votes, key=lambda vote: (counts[vote[0]], vote[1]))[0]
 
 
-def _options(request: TranscriptionRequest, language: str | None) -> DecodeOptions:
-    return replace(request.decode, language=language, candidate_languages=request.languages)
+def _options(
+    request: TranscriptionRequest, language: str | None, prefix: str | None
+) -> DecodeOptions:
+    return replace(
+        request.decode, language=language, candidate_languages=request.languages, prefix=prefix
+    )
 
 
 def _text(heard: _Heard) -> WindowText:
@@ -108,86 +117,67 @@ def _text(heard: _Heard) -> WindowText:
 async def decode_parallel(
     planned: ReadAhead[PlannedWindow], engine: Engine, request: TranscriptionRequest
 ) -> AsyncGenerator[WindowText]:
-    """Decode windows independently, as many at once as the engine likes.
+    """Decode windows independently, so many at once that the engine never waits for the next.
 
-    Nothing is lost at a window's end: text that the model did not close is kept, and where it only
-    said that more follows, the rest is heard again as a window of its own.
+    Each window is a call of its own: whoever runs the engine makes batches of them. Nothing is
+    lost at a window's end: text that the model did not close is kept, and where it only said that
+    more follows, the rest is heard again as a window of its own.
     """
     vote = LanguageVote(request.decode, per_window=request.detect_language_per_window)
-    size = engine.describe().batch_size
-    unsure: list[_Heard] = []
-    first = True
-    async for window in planned:
-        ready = [] if vote.open else planned.take_ready(size - 1)
-        options = _options(request, vote.settled)
-        heard = await _hear([window, *ready], engine, options, first=first)
-        first = False
-        if not vote.open:
-            for each in heard:
-                yield _text(each)
-            continue
-        unsure += heard
-        for each in heard:
-            vote.hear(each.result)
-        if not vote.open:
-            for each in await _agree(unsure, vote.settled, engine, request):
-                yield _text(each)
-            unsure = []
-    vote.close()
-    for each in await _agree(unsure, vote.settled, engine, request):
-        yield _text(each)
+    windows = aiter(planned)
+    prefixes = chain([request.decode.prefix], repeat(None))
+
+    def hear(window: PlannedWindow) -> Coroutine[Any, Any, _Heard]:
+        return _hear(window, engine, _options(request, vote.settled, next(prefixes)))
+
+    if vote.open:
+        unsure: list[_Heard] = []
+        async for window in windows:
+            unsure.append(await hear(window))
+            vote.hear(unsure[-1].result)
+            if not vote.open:
+                break
+        vote.close()
+        for heard in await _agree(unsure, vote.settled, engine, request):
+            yield _text(heard)
+    description = engine.describe()
+    most = BATCHES_IN_FLIGHT * description.batch_size * description.replicas
+    async with aclosing(in_order(windows, hear, most)) as all_heard:
+        async for heard in all_heard:
+            yield _text(heard)
 
 
 async def _agree(
-    heard: Sequence[_Heard], language: str | None, engine: Engine, request: TranscriptionRequest
+    unsure: Sequence[_Heard], language: str | None, engine: Engine, request: TranscriptionRequest
 ) -> list[_Heard]:
     """Windows that were heard in another language are heard again in the one that was settled."""
     agreed: list[_Heard] = []
-    for place, each in enumerate(heard):
-        spoken = bool(each.segments)
-        if spoken and language is not None and each.result.language != language:
-            options = _options(request, language)
-            agreed += await _hear([each.planned], engine, options, first=place == 0)
+    for place, heard in enumerate(unsure):
+        spoken = bool(heard.segments)
+        if spoken and language is not None and heard.result.language != language:
+            prefix = None if place else request.decode.prefix
+            agreed.append(await _hear(heard.planned, engine, _options(request, language, prefix)))
         else:
-            agreed.append(each)
+            agreed.append(heard)
     return agreed
 
 
-async def _hear(
-    planned: Sequence[PlannedWindow], engine: Engine, options: DecodeOptions, *, first: bool
-) -> list[_Heard]:
-    """Decode windows to their ends; only the recording's first one gets the prefix."""
-    later = replace(options, prefix=None)
-    windows = [
-        Window(window.samples, window.time_map.to_recording(0.0), later) for window in planned
-    ]
-    if first:
-        windows[0] = replace(windows[0], options=options)
-    results = await engine.run(windows)
-    heard = [
-        _Heard(window, result, _all_segments(result, 0.0))
-        for window, result in zip(planned, results, strict=True)
-    ]
-    rests = [(each, each.result, 0.0) for each in heard]
-    while rests := [
-        (each, result, offset + result.advance_s)
-        for each, result, offset in rests
-        if _has_rest(result, len(each.planned.samples) / SAMPLE_RATE_HZ - offset)
-    ]:
-        windows = [
-            Window(
-                each.planned.samples[round(offset * SAMPLE_RATE_HZ) :],
-                each.planned.time_map.to_recording(offset),
-                replace(later, language=result.language),
-            )
-            for each, result, offset in rests
-        ]
-        results = await engine.run(windows)
-        for (each, _, offset), result in zip(rests, results, strict=True):
-            each.segments += _all_segments(result, offset)
-        rests = [
-            (each, result, offset) for (each, _, offset), result in zip(rests, results, strict=True)
-        ]
+async def _hear(planned: PlannedWindow, engine: Engine, options: DecodeOptions) -> _Heard:
+    """Decode a window to its end."""
+    start_s = planned.time_map.to_recording(0.0)
+    (result,) = await engine.run([Window(planned.samples, start_s, options)])
+    heard = _Heard(planned, result, _all_segments(result, 0.0))
+    length_s = len(planned.samples) / SAMPLE_RATE_HZ
+    offset_s = 0.0
+    while _has_rest(result, length_s - offset_s):
+        offset_s += result.advance_s
+        rest = Window(
+            planned.samples[round(offset_s * SAMPLE_RATE_HZ) :],
+            planned.time_map.to_recording(offset_s),
+            replace(options, prefix=None, language=result.language),
+        )
+        (result,) = await engine.run([rest])
+        heard.segments += _all_segments(result, offset_s)
     return heard
 
 
@@ -243,7 +233,7 @@ async def decode_sequential(
         if buffer.available < HOP_SAMPLES:
             return
         planned = buffer.peek(WINDOW_SAMPLES)
-        options = replace(_options(request, vote.settled), initial_prompt=prompt, prefix=prefix)
+        options = replace(_options(request, vote.settled, prefix), initial_prompt=prompt)
         window = Window(
             planned.samples, planned.time_map.to_recording(0.0), options, context_tokens=context
         )

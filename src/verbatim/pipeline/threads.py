@@ -93,16 +93,3 @@ class ReadAhead(Generic[T]):
                 return
             self._free.release()
             yield item
-
-    def take_ready(self, most: int) -> list[T]:
-        """Up to `most` further items that are there already, without waiting."""
-        ready: list[T] = []
-        while len(ready) < most and not self._items.empty():
-            item = self._items.get_nowait()
-            if isinstance(item, _End):
-                # Put back for the loop over this object to meet.
-                self._items.put_nowait(item)
-                break
-            self._free.release()
-            ready.append(item)
-        return ready

@@ -116,15 +116,21 @@ async def _decode(
     recording: _Recording, request: TranscriptionRequest, engine: Engine
 ) -> AsyncGenerator[WindowText]:
     if request.strategy is Strategy.SEQUENTIAL:
-        async with ReadAhead(recording.chunks, CHUNKS_AHEAD, "front-end") as chunks:
-            async for text in decode_sequential(chunks, engine, request):
+        async with (
+            ReadAhead(recording.chunks, CHUNKS_AHEAD, "front-end") as chunks,
+            aclosing(decode_sequential(chunks, engine, request)) as texts,
+        ):
+            async for text in texts:
                 yield text
         return
     ahead = BATCHES_AHEAD * engine.describe().batch_size
     # A window has one language, so where they change, what a silence parts stays apart.
     cut = partial(pack, join=not request.detect_language_per_window)
-    async with ReadAhead(lambda: cut(recording.chunks()), ahead, "front-end") as planned:
-        async for text in decode_parallel(planned, engine, request):
+    async with (
+        ReadAhead(lambda: cut(recording.chunks()), ahead, "front-end") as planned,
+        aclosing(decode_parallel(planned, engine, request)) as texts,
+    ):
+        async for text in texts:
             yield text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-
 from speech import RATE_HZ, Samples
 
 NOISE_KINDS: Final = ("white", "brown", "hum", "tones", "clicks")
@@ -41,7 +40,8 @@ def change_speed(samples: Samples, factor: float) -> Samples:
     at = np.arange(size, dtype=np.float32) * np.float32(factor)
     left = np.minimum(at.astype(np.int64), samples.size - 2)
     part = at - left
-    return samples[left] * (1 - part) + samples[left + 1] * part
+    mixed: Samples = (samples[left] * (1 - part) + samples[left + 1] * part).astype(np.float32)
+    return mixed
 
 
 def room(rng: np.random.Generator, samples: Samples) -> Samples:

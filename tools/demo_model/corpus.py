@@ -17,14 +17,21 @@ LANGUAGES: Final = ("en", "zh", "ko")
 Row = tuple[str, str, str]
 """The same words in English, Mandarin and Korean."""
 
-UNITS: Final = "zero one two three four five six seven eight nine".split()
+UNITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TEENS: Final = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+    *("ten", "eleven", "twelve", "thirteen", "fourteen"),
+    *("fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
-_TENS: Final = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+_TENS: Final = (
+    *("_", "_", "twenty", "thirty", "forty"),
+    *("fifty", "sixty", "seventy", "eighty", "ninety"),
+)
 _ZH: Final = "零一二三四五六七八九"
 _KO: Final = "영일이삼사오육칠팔구"
-_KO_NATIVE: Final = "_ 한 두 세 네 다섯 여섯 일곱 여덟 아홉 열 열한 열두".split()
+_KO_NATIVE: Final = (
+    *("_", "한", "두", "세", "네", "다섯", "여섯"),
+    *("일곱", "여덟", "아홉", "열", "열한", "열두"),
+)
 
 HELD_OUT_ONE_IN: Final = 10
 """One in so many sentences of the frames with many combinations is never trained on."""
@@ -73,7 +80,9 @@ def _ko_number(n: int) -> str:
 def _rows(table: str) -> list[Row]:
     """Rows of a `English|Mandarin|Korean` table."""
     parts = (line.split("|") for line in table.strip().splitlines())
-    return [(english.strip(), mandarin.strip(), korean.strip()) for english, mandarin, korean in parts]
+    return [
+        (english.strip(), mandarin.strip(), korean.strip()) for english, mandarin, korean in parts
+    ]
 
 
 _NAMES: Final = _rows("""Anna|安娜|안나
@@ -280,11 +289,14 @@ def is_held_out(english: str) -> bool:
 
 
 def draw_for(rng: random.Random, held_out: bool) -> dict[str, str]:
-    """One sentence for training, or for tests: then of the held-out ones where its frame has any."""
-    while True:
+    """One sentence for training, or for tests: then a held-out one where its frame has any.
+
+    The frames keep the shares that `draw` gives them.
+    """
+    sentence = draw(rng)
+    if held_out and _MANY_COMBINATIONS.match(sentence["en"]):
+        while not is_held_out(sentence["en"]):
+            sentence = draw(rng)
+    while not held_out and is_held_out(sentence["en"]):
         sentence = draw(rng)
-        english = sentence["en"]
-        if held_out and _MANY_COMBINATIONS.match(english) and not is_held_out(english):
-            continue
-        if held_out or not is_held_out(english):
-            return sentence
+    return sentence

@@ -29,7 +29,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One spoken sentence. pcm: int16 (n,) at 16 kHz; words: empty where their times are not known."""
+    """One spoken sentence.
+
+    pcm: int16 (n,) at 16 kHz; words: empty where their times are not known.
+    """
 
     pcm: NDArray[np.int16]
     language: str

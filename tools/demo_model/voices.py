@@ -20,7 +20,6 @@ from typing import Any, Final
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-
 from speech import RATE_HZ, Samples, Utterance, Word, split_words, to_pcm, trim
 
 _SYNCHRONOUS, _UTF8, _WORD, _LIST_END = 2, 1, 1, 0
@@ -182,7 +181,9 @@ def _flite(arguments: list[str]) -> str:
 
 @cache
 def _phone_count(word: str) -> int:
-    return len(_flite(["-voice", "kal16", "-ps", "-t", word, "-o", "none"]).replace("pau", "").split())
+    return len(
+        _flite(["-voice", "kal16", "-ps", "-t", word, "-o", "none"]).replace("pau", "").split()
+    )
 
 
 def _flite_words(text: str, segments: str, cut_s: float) -> tuple[Word, ...]:
@@ -224,7 +225,7 @@ def say_flite(sentence: dict[str, str], voice: FliteVoice) -> Utterance:
 
 
 def draw_voice(rng: random.Random, language: str, held_out: bool) -> EspeakVoice | FliteVoice:
-    """A random voice for a language. Held-out espeak-ng variants and flite rates are never trained."""
+    """A random voice for a language; held-out variants and rates are never trained."""
     if language == "en" and rng.random() < FLITE_SHARE:
         names = HELD_OUT_FLITE_VOICES if held_out else FLITE_VOICES
         low, high = rng.choice(_HELD_OUT_STRETCH if held_out else _TRAINING_STRETCH)
@@ -233,6 +234,14 @@ def draw_voice(rng: random.Random, language: str, held_out: bool) -> EspeakVoice
     variant = rng.choice(HELD_OUT_VARIANTS if held_out else TRAINING_VARIANTS)
     name = rng.choices(accents, weights)[0] + (f"+{variant}" if variant else "")
     return EspeakVoice(name, rng.randint(130, 210), rng.randint(25, 75), rng.randint(30, 70))
+
+
+def is_held_out_voice(label: str) -> bool:
+    """Whether no sentence by this voice (see `Utterance.voice`) is trained on, at any rate."""
+    engine, name, *_ = label.split()
+    if engine == "flite":
+        return name not in FLITE_VOICES
+    return engine == "espeak-ng" and name.partition("+")[2] in HELD_OUT_VARIANTS
 
 
 def say(

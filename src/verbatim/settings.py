@@ -92,6 +92,37 @@ class Settings(BaseSettings):
     ] = Field("auto", description="Number format of the weights; auto chooses by hardware.")
     cpu_threads: int = Field(0, ge=0, description="Threads of an inference on the CPU; 0: all.")
     batch_size: int = Field(0, ge=0, description="Windows decoded at once; 0 chooses by hardware.")
+    engine: Literal["process", "local"] = Field(
+        "process",
+        description="Where the server runs a model: in a process of its own, whose crash costs "
+        "no request and whose end frees all memory, or in the server's.",
+    )
+    max_window_s: float = Field(
+        300.0,
+        gt=0,
+        description="Longest time, in seconds, that a model's process may take for 30 s of audio; "
+        "after it the process counts as hung and is replaced.",
+    )
+    max_process_bytes: int = Field(
+        0,
+        ge=0,
+        description="Memory of a model's process, in bytes, above which it is replaced between "
+        "two batches; 0: no limit.",
+    )
+
+    # Models in memory
+    keep_alive_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds after its last use that a model is unloaded; 0: models stay until "
+        "others need their memory.",
+    )
+    max_models_bytes: int = Field(
+        0,
+        ge=0,
+        description="Main memory that all loaded models may take, in bytes; the least recently "
+        "used make room for others; 0: no limit.",
+    )
 
     # Models on disk
     data_dir: UserPath = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,17 +18,27 @@ from verbatim.domain.request import DecodeOptions, Task
 from verbatim.domain.transcript import WarningCode
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.fake import FakeEngine
-from verbatim.engine.local import LoadOptions, LocalEngine, devices
-from verbatim.engine.protocol import Engine
+from verbatim.engine.frames import WorkerSpec
+from verbatim.engine.local import LocalEngine, devices
+from verbatim.engine.process import ProcessEngine, Supervision
+from verbatim.engine.protocol import Engine, LoadOptions
 
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "local", "process"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    made: Engine = FakeEngine() if request.param == "fake" else LocalEngine.load(MODEL, "demo")
+    made = await make_engine(request.param)
     yield made
     await made.aclose()
+
+
+async def make_engine(kind: str) -> Engine:
+    if kind == "fake":
+        return FakeEngine()
+    if kind == "local":
+        return LocalEngine.load(MODEL, "demo")
+    return await ProcessEngine.start(WorkerSpec(MODEL, "demo"), Supervision(), time.monotonic)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +56,14 @@ async def test_the_description_is_constant_and_whole(engine: Engine) -> None:
     assert description.batch_size > 0
     assert {"en", "zh", "ko"} <= set(description.languages)
     assert description.multilingual
+
+
+async def test_the_memory_that_it_takes_is_told(engine: Engine) -> None:
+    if isinstance(engine, FakeEngine):
+        assert engine.memory_bytes() == 0
+    else:
+        weights_bytes = (MODEL / "model.bin").stat().st_size
+        assert weights_bytes <= engine.memory_bytes() < 1024**3
 
 
 async def test_one_result_a_window_in_order(engine: Engine) -> None:

@@ -28,7 +28,8 @@ from verbatim.domain.request import (
 from verbatim.domain.transcript import Segment
 from verbatim.domain.units import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_FRAMES, WINDOW_SAMPLES
 from verbatim.engine.features import FeatureExtractor
-from verbatim.engine.local import LoadOptions, LocalEngine
+from verbatim.engine.local import LocalEngine
+from verbatim.engine.protocol import LoadOptions
 from verbatim.pipeline.front_end import FrontEnd
 from verbatim.pipeline.strategies import decode_sequential
 from verbatim.pipeline.threads import ReadAhead

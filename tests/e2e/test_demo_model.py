@@ -16,7 +16,8 @@ import verbatim
 from verbatim.domain.events import Finished
 from verbatim.domain.request import DecodeOptions, Strategy, Task, TranscriptionRequest
 from verbatim.domain.transcript import Transcript, Word
-from verbatim.engine.local import LoadOptions, LocalEngine
+from verbatim.engine.local import LocalEngine
+from verbatim.engine.protocol import LoadOptions
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.transcribe import Frontend, transcribe
 

@@ -14,7 +14,8 @@ from verbatim.domain.events import Finished
 from verbatim.domain.request import DecodeOptions, TranscriptionRequest
 from verbatim.domain.transcript import Transcript
 from verbatim.domain.units import SAMPLE_RATE_HZ
-from verbatim.engine.local import LoadOptions, LocalEngine
+from verbatim.engine.local import LocalEngine
+from verbatim.engine.protocol import LoadOptions
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.transcribe import Frontend, transcribe
 

@@ -91,6 +91,10 @@ class FakeEngine:
             self.running -= 1
         return [self._result(window) for window in windows]
 
+    def memory_bytes(self) -> int:
+        """None that matters."""
+        return 0
+
     async def aclose(self) -> None:
         """Note that it was closed."""
         self.closed = True

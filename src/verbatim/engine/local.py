@@ -20,7 +20,7 @@ from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.decoding import Decoder
 from verbatim.engine.features import FeatureExtractor
 from verbatim.engine.model import Alignment, Array, Generation, SearchOptions, Storage
-from verbatim.engine.protocol import EngineDescription
+from verbatim.engine.protocol import EngineDescription, LoadOptions
 from verbatim.engine.tokenizer import WhisperTokenizer
 
 CPU_BATCH_WINDOWS: Final = 4
@@ -65,17 +65,6 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """Where and how a model is loaded; "auto" and 0 let the hardware decide."""
-
-    device: str = "auto"
-    device_indexes: tuple[int, ...] = (0,)
-    compute_type: str = "auto"
-    cpu_threads: int = 0
-    batch_size: int = 0
-
-
 class LocalEngine:
     """A CTranslate2 Whisper model and the threads that feed it, one for each replica."""
 
@@ -84,12 +73,13 @@ class LocalEngine:
         model: Any,
         decoder: Decoder,
         description: EngineDescription,
+        memory_bytes: int = 0,
     ) -> None:
         self._model = model
         self._decoder = decoder
         self._description = description
-        replicas = max(1, len(description.device_indexes))
-        self._threads = ThreadPoolExecutor(replicas, thread_name_prefix="inference")
+        self._memory_bytes = memory_bytes
+        self._threads = ThreadPoolExecutor(description.replicas, thread_name_prefix="inference")
 
     @classmethod
     def load(
@@ -170,6 +160,7 @@ class LocalEngine:
                 batch_size=batch,
                 warnings=warnings,
             ),
+            memory_bytes=(folder / "model.bin").stat().st_size,
         )
 
     def describe(self) -> EngineDescription:
@@ -187,6 +178,10 @@ class LocalEngine:
             batch = windows[first : first + size]
             results += await loop.run_in_executor(self._threads, self._decoder.run, batch)
         return results
+
+    def memory_bytes(self) -> int:
+        """The size of the weights on disk."""
+        return self._memory_bytes
 
     async def aclose(self) -> None:
         """Free the model once the calls in flight have ended."""

@@ -7,8 +7,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from verbatim.domain.audio import Window
+from verbatim.domain.errors import InternalError
 from verbatim.domain.transcript import TranscriptWarning, WindowResult
 from verbatim.domain.units import WINDOW_S
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Where and how a model is loaded; "auto" and 0 let the hardware decide."""
+
+    device: str = "auto"
+    device_indexes: tuple[int, ...] = (0,)
+    compute_type: str = "auto"
+    cpu_threads: int = 0
+    batch_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,20 @@ class EngineDescription:
         return max(1, len(self.device_indexes))
 
 
+class WindowsLostError(InternalError):
+    """Some windows of a call break the engine whenever they are decoded; the others are done.
+
+    Attributes:
+        results: one for each window of the call, in order; None for those that are lost.
+    """
+
+    default_code = "engine_crashed"
+
+    def __init__(self, message: str, results: Sequence[WindowResult | None] = ()) -> None:
+        super().__init__(message)
+        self.results = tuple(results)
+
+
 class Engine(Protocol):
     """A loaded model. It holds no state of any request, and may be called concurrently."""
 
@@ -59,8 +85,14 @@ class Engine(Protocol):
         Raises:
             BadRequestError: options that the model cannot serve (unknown language, translation by
                 an English-only model).
+            ModelUnavailableError: the model was lost and cannot be loaded again now.
+            WindowsLostError: some windows cannot be decoded; it carries the others' results.
             InternalError: the device failed.
         """
+        ...
+
+    def memory_bytes(self) -> int:
+        """Main memory that the model takes, roughly; 0 where it is not known."""
         ...
 
     async def aclose(self) -> None:

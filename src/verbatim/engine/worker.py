@@ -1,0 +1,151 @@
+"""A model in a process of its own: the child's side. Run by `engine.child`, by nobody else.
+
+It ends when its socket does, so it can outlive its parent by no more than a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Final, NoReturn
+
+from verbatim.domain.errors import InternalError, ModelUnavailableError, VerbatimError
+from verbatim.engine.frames import (
+    Answer,
+    Done,
+    Failed,
+    Job,
+    LoadFailed,
+    Ready,
+    WorkerSpec,
+    encode,
+    receive,
+)
+from verbatim.engine.protocol import Engine
+
+PR_SET_PDEATHSIG: Final = 1
+"""Of Linux's prctl(2): the signal that a process gets when its parent ends."""
+
+Load = Callable[[WorkerSpec], Engine]
+"""Loads a model; blocks."""
+
+
+def load_local(spec: WorkerSpec) -> Engine:
+    """Load with CTranslate2, in this process."""
+    # Here: a library that is missing is told like any other failure to load.
+    from verbatim.engine.local import LocalEngine  # noqa: PLC0415
+
+    return LocalEngine.load(spec.folder, spec.name, spec.options, spec.warnings)
+
+
+def serve(descriptor: int, load: Load) -> NoReturn:
+    """Load the model that the parent names, then answer its jobs until it hangs up.
+
+    Args:
+        descriptor: of the socket that the parent left open.
+        load: loads the model.
+    """
+    # A Ctrl-C or a service manager's stop goes to the parent too, which lets what runs finish.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    faulthandler.enable(all_threads=False)
+    _die_with_parent()
+    connection = socket.socket(fileno=descriptor)
+    try:
+        asyncio.run(_converse(connection, load))
+    except (EOFError, ConnectionError):
+        _end()
+    raise AssertionError("a conversation ends by its connection's end only")
+
+
+async def _converse(connection: socket.socket, load: Load) -> NoReturn:
+    reader, writer = await asyncio.open_connection(sock=connection)
+    spec = await receive(reader)
+    if not isinstance(spec, WorkerSpec):
+        raise TypeError(f"the first message must be a WorkerSpec, not {spec!r}")
+    conversation = _Conversation(writer)
+    conversation.do(conversation.load(spec, load))
+    try:
+        while True:
+            job = await receive(reader)
+            if not isinstance(job, Job):
+                raise TypeError(f"a message must be a Job, not {job!r}")
+            conversation.do(conversation.answer(job))
+    except (EOFError, ConnectionError):
+        # At once: closing the loop would wait for what is being decoded for nobody.
+        _end()
+
+
+class _Conversation:
+    """What was begun for the parent and is not answered yet."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._engine: Engine | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def do(self, work: Coroutine[None, None, None]) -> None:
+        """Begin something beside what is being done."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def load(self, spec: WorkerSpec, load: Load) -> None:
+        """Load the model, and tell."""
+        try:
+            self._engine = await asyncio.to_thread(load, spec)
+        except VerbatimError as error:
+            await self._say(LoadFailed(error))
+        except Exception:  # noqa: BLE001 - the parent logs it
+            failure = ModelUnavailableError(
+                f"The model {spec.name!r} cannot be loaded; the server's log says why."
+            )
+            await self._say(LoadFailed(failure, traceback.format_exc()))
+        else:
+            await self._say(Ready(self._engine.describe()))
+
+    async def answer(self, job: Job) -> None:
+        """Decode, and tell; the engine queues what it cannot do at once."""
+        try:
+            if self._engine is None:
+                raise ValueError("a job came before the model was loaded")
+            results = await self._engine.run(job.windows)
+        except VerbatimError as error:
+            await self._say(Failed(job.id, error))
+        except Exception:  # noqa: BLE001 - the parent logs it
+            failure = InternalError(
+                "The recording could not be decoded; the server's log says why."
+            )
+            await self._say(Failed(job.id, failure, traceback.format_exc()))
+        else:
+            await self._say(Done(job.id, tuple(results)))
+
+    async def _say(self, answer: Answer) -> None:
+        try:
+            self._writer.writelines(encode(answer))
+            await self._writer.drain()
+        except ConnectionError:
+            _end()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process with its parent, also where native code keeps it busy."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end() -> NoReturn:
+    """End without waiting for threads; the system takes the memory back faster than we could."""
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), load_local)

@@ -1,0 +1,391 @@
+"""What happens when a model's process crashes, hangs, grows, cannot start, or loses its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+from tests.support.odd_worker import __file__ as odd_worker
+
+import verbatim
+from verbatim.domain.audio import Window
+from verbatim.domain.errors import (
+    BadRequestError,
+    InternalError,
+    ModelUnavailableError,
+    UnavailableError,
+)
+from verbatim.domain.request import DecodeOptions
+from verbatim.engine.child import Child, ChildLimits, resident_bytes
+from verbatim.engine.frames import WorkerSpec
+from verbatim.engine.process import (
+    LONGEST_PAUSE_S,
+    START_TRIES,
+    UNAVAILABLE_S,
+    ProcessEngine,
+    Supervision,
+    pause_s,
+)
+from verbatim.engine.protocol import WindowsLostError
+
+ROOT = Path(__file__).parents[2]
+MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
+PATIENCE_S = 30.0
+MIB = 1024 * 1024
+
+ODD = Supervision(command=(sys.executable, odd_worker))
+
+
+def window(deed: str = "", value: int = 1) -> Window:
+    """A second of sound; the engine says something else for each value."""
+    return Window(np.full(16_000, value, np.int16), options=DecodeOptions(initial_prompt=deed))
+
+
+@asynccontextmanager
+async def odd_engine(
+    name: str = "odd", supervision: Supervision = ODD
+) -> AsyncIterator[ProcessEngine]:
+    engine = await ProcessEngine.start(WorkerSpec(Path(), name), supervision, time.monotonic)
+    try:
+        yield engine
+    finally:
+        await engine.aclose()
+
+
+def pid_of(engine: ProcessEngine) -> int:
+    assert engine.pid is not None
+    return engine.pid
+
+
+def gone(pid: int) -> bool:
+    """Whether nothing is left of a process, not even its exit status."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone; one that only waits to be reaped by a stranger counts."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+async def until_other(engine: ProcessEngine, pid: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while engine.pid in (None, pid):  # noqa: ASYNC110 - there is nothing to wait for
+            await asyncio.sleep(0.01)
+
+
+async def test_a_crash_costs_no_request(tmp_path: Path) -> None:
+    async with odd_engine() as engine:
+        before = pid_of(engine)
+        calls = [engine.run([window(value=i)]) for i in range(5)]
+        crashing = engine.run([window(f"crash-once {tmp_path / 'once'}"), window(value=9)])
+        results = await asyncio.wait_for(asyncio.gather(crashing, *calls), PATIENCE_S)
+        assert all(result.segments for each in results for result in each)
+        assert [len(each) for each in results] == [2, 1, 1, 1, 1, 1]
+        assert pid_of(engine) != before
+        assert ended(before)
+
+
+async def test_what_crashes_twice_is_named_and_others_are_served() -> None:
+    async with odd_engine() as engine:
+        others = [asyncio.create_task(engine.run([window(value=i)])) for i in range(6)]
+        with pytest.raises(WindowsLostError, match="crashed the speech engine twice") as lost:
+            await asyncio.wait_for(
+                engine.run([window(value=3), window("crash"), window(value=4)]), PATIENCE_S
+            )
+        first, second, third = lost.value.results
+        assert second is None
+        alone = await engine.run([window(value=3), window(value=4)])
+        assert [first, third] == alone
+        assert all(result.segments for each in await asyncio.gather(*others) for result in each)
+        assert lost.value.code == "engine_crashed"
+        assert isinstance(lost.value, InternalError)
+
+
+async def test_a_kill_from_outside_is_survived_by_all_in_flight() -> None:
+    async with odd_engine() as engine:
+        calls = [asyncio.create_task(engine.run([window("take 0.1", i)])) for i in range(8)]
+        await asyncio.sleep(0.15)
+        os.kill(pid_of(engine), signal.SIGKILL)
+        results = await asyncio.wait_for(asyncio.gather(*calls), PATIENCE_S)
+        assert all(each[0].segments for each in results)
+
+
+async def test_an_idle_process_that_dies_is_replaced_at_once() -> None:
+    async with odd_engine() as engine:
+        before = pid_of(engine)
+        os.kill(before, signal.SIGKILL)
+        await until_other(engine, before)
+        assert (await engine.run([window()]))[0].segments
+
+
+async def test_what_hangs_is_killed_and_tried_again(tmp_path: Path) -> None:
+    limits = ChildLimits(window_s=0.5)
+    async with odd_engine(supervision=Supervision(limits, command=ODD.command)) as engine:
+        hanging = engine.run([window(f"hang-once {tmp_path / 'once'}")])
+        (result,) = await asyncio.wait_for(hanging, PATIENCE_S)
+        assert result.segments
+        with pytest.raises(WindowsLostError):
+            await asyncio.wait_for(engine.run([window("hang")]), PATIENCE_S)
+
+
+async def test_the_event_loop_stays_free_meanwhile(tmp_path: Path) -> None:
+    """A turn of the loop never takes as long as any part of a restart."""
+    longest_s = 0.0
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while True:
+            before_s = time.thread_time()
+            await asyncio.sleep(0.001)
+            # Processor time of this thread: a busy machine is nobody's fault.
+            longest_s = max(longest_s, time.thread_time() - before_s)
+
+    async with odd_engine() as engine:
+        watching = asyncio.create_task(watch())
+        long = Window(np.ones(480_000, np.int16))
+        await engine.run([long] * 40)
+        await engine.run([window(f"crash-once {tmp_path / 'once'}"), *[long] * 3])
+        watching.cancel()
+    assert longest_s < 0.1
+
+
+async def test_a_process_that_dies_at_start_is_tried_again(tmp_path: Path) -> None:
+    async with odd_engine(f"dies-once {tmp_path / 'once'}") as engine:
+        assert (await engine.run([window()]))[0].segments
+
+
+async def test_a_process_that_always_dies_at_start_makes_the_model_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("verbatim.engine.process.FIRST_PAUSE_S", 0.01)
+    with capture_logs() as logs, pytest.raises(ModelUnavailableError) as unavailable:
+        async with odd_engine("dies"):
+            pass
+    assert "ended with status 3" in unavailable.value.message
+    assert "libodd.so.1: cannot open shared object file" in unavailable.value.message
+    assert unavailable.value.retry_after_s == UNAVAILABLE_S
+    deaths = [line for line in logs if line["event"] == "a model's process died at start"]
+    assert len(deaths) == START_TRIES
+
+
+async def test_a_model_that_cannot_be_loaded_again_is_unavailable_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    # No process comes up any more, then all is well again.
+    spec = WorkerSpec(Path(), "odd")
+    engine = await ProcessEngine.start(spec, ODD, lambda: now_s)
+    monkeypatch.setattr("verbatim.engine.process.FIRST_PAUSE_S", 0.01)
+    real, starts = Child.start, 0
+
+    async def no_start(*arguments: Any) -> Any:
+        nonlocal starts
+        starts += 1
+        return await real(spec, ("/nowhere/python",), ChildLimits())
+
+    monkeypatch.setattr(Child, "start", no_start)
+    os.kill(pid_of(engine), signal.SIGKILL)
+    for _ in range(3):
+        with pytest.raises(ModelUnavailableError, match="could not be started: No such file"):
+            await asyncio.wait_for(engine.run([window("take 0.5")]), PATIENCE_S)
+    assert starts == START_TRIES
+    monkeypatch.setattr(Child, "start", real)
+    now_s = UNAVAILABLE_S
+    assert (await asyncio.wait_for(engine.run([window()]), PATIENCE_S))[0].segments
+    await engine.aclose()
+
+
+async def test_a_start_that_hangs_is_ended() -> None:
+    limits = ChildLimits(start_s=1.0)
+    child = Child.start(WorkerSpec(Path(), "hangs"), ODD.command, limits)
+    with pytest.raises(Exception, match="did not load the model within 1 s"):
+        await asyncio.wait_for(child, PATIENCE_S)
+
+
+async def test_an_error_of_the_loading_travels_as_itself() -> None:
+    with pytest.raises(ModelUnavailableError, match=r"^This model is broken.$"):
+        async with odd_engine("unavailable"):
+            pass
+
+
+@pytest.mark.parametrize("at_load", [True, False])
+async def test_an_unknown_error_is_for_the_log(at_load: bool) -> None:
+    with capture_logs() as logs, pytest.raises((InternalError, ModelUnavailableError)) as told:
+        async with odd_engine("bug" if at_load else "odd") as engine:
+            await engine.run([window("fail")])
+    assert "secret" not in told.value.message
+    assert any("KeyError: 'a secret of the code'" in str(line.get("exception")) for line in logs)
+
+
+async def test_an_error_of_the_engine_travels_as_itself() -> None:
+    async with odd_engine() as engine:
+        before = engine.pid
+        with pytest.raises(BadRequestError) as refused:
+            await engine.run([window("refuse")])
+        error = refused.value
+        assert (error.message, error.param, error.code) == ("This is refused.", "prompt", "refused")
+        assert engine.pid == before
+
+
+async def test_what_the_process_prints_is_logged_and_bounded() -> None:
+    logs: list[MutableMapping[str, Any]]
+    with capture_logs() as logs:
+        async with odd_engine() as engine:
+            await engine.run([window("talk")])
+    said = [str(line["line"]) for line in logs if line["event"] == "a model's process says"]
+    assert said[-1] == "last words without an end"
+    assert max(map(len, said)) <= 2_000
+
+
+async def test_a_process_that_grows_is_replaced_and_nobody_notices() -> None:
+    supervision = Supervision(max_memory_bytes=300 * MIB, min_life_s=0.0, command=ODD.command)
+    with capture_logs() as logs:
+        async with odd_engine(supervision=supervision) as engine:
+            before = pid_of(engine)
+            assert 0 < engine.memory_bytes() < 300 * MIB
+            deeds = [f"hoard {300 * MIB}", *["take 0.05"] * 6]
+            calls = (engine.run([window(deed)]) for deed in deeds)
+            results = await asyncio.wait_for(asyncio.gather(*calls), PATIENCE_S)
+            assert all(each[0].segments for each in results)
+            await until_other(engine, before)
+            assert engine.memory_bytes() < 300 * MIB
+            assert ended(before)
+    assert not [line for line in logs if line["event"] == "windows are tried again"]
+
+
+async def test_a_caller_may_leave_and_the_engine_goes_on() -> None:
+    async with odd_engine() as engine:
+        before = engine.pid
+        leaving = [asyncio.create_task(engine.run([window("take 0.2")])) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        for each in leaving:
+            each.cancel()
+        assert all(
+            isinstance(error, asyncio.CancelledError)
+            for error in await asyncio.gather(*leaving, return_exceptions=True)
+        )
+        assert (await asyncio.wait_for(engine.run([window()]), PATIENCE_S))[0].segments
+        assert engine.pid == before
+
+
+async def test_closing_lets_calls_end_and_leaves_no_process() -> None:
+    async with odd_engine() as engine:
+        pid = pid_of(engine)
+        call = asyncio.create_task(engine.run([window("take 0.3")]))
+        await asyncio.sleep(0.05)
+        await asyncio.gather(engine.aclose(), engine.aclose())
+        assert (await call)[0].segments
+        assert gone(pid)
+        with pytest.raises(UnavailableError):
+            await engine.run([window()])
+
+
+@pytest.mark.parametrize("deed", ["hang", "freeze"])
+async def test_closing_does_not_wait_for_what_nobody_waits_for(deed: str) -> None:
+    # One that hangs ends when it is told to, long before that; one that froze is killed.
+    limits = ChildLimits(stop_s=0.2 if deed == "freeze" else 2 * PATIENCE_S)
+    async with odd_engine(supervision=Supervision(limits, command=ODD.command)) as engine:
+        pid = pid_of(engine)
+        call = asyncio.create_task(engine.run([window(deed)]))
+        await asyncio.sleep(0.2)
+        call.cancel()
+        await asyncio.wait_for(engine.aclose(), PATIENCE_S)
+        assert gone(pid)
+
+
+async def test_a_cancelled_start_leaves_no_process() -> None:
+    starting = asyncio.create_task(
+        ProcessEngine.start(WorkerSpec(Path(), "hangs"), ODD, time.monotonic)
+    )
+    children: list[int] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while not children:
+            await asyncio.sleep(0.05)
+            children = own_workers()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not own_workers()
+
+
+def own_workers() -> list[int]:
+    """Children of this process that are models' processes."""
+    told = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(line.split()[0]) for line in told.stdout.splitlines() if odd_worker in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_all_processes_is_for_the_parent(number: signal.Signals) -> None:
+    async with odd_engine() as engine:
+        pid = pid_of(engine)
+        call = asyncio.create_task(engine.run([window("take 0.3")]))
+        await asyncio.sleep(0.1)
+        os.kill(pid, number)
+        assert (await call)[0].segments
+        assert engine.pid == pid
+        assert os.getsid(pid) != os.getsid(os.getpid())
+
+
+@pytest.mark.parametrize("deed", ["hang", "freeze"])
+def test_a_process_does_not_outlive_its_parent(deed: str) -> None:
+    """Not even while it cannot look at its socket."""
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.lonely_parent", deed],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        assert parent.stderr is not None
+        with parent.stderr as said:
+            pid = int(said.readline())
+        time.sleep(0.2)
+        assert not ended(pid)
+    finally:
+        parent.kill()
+        parent.wait()
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not ended(pid):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+async def test_a_model_in_a_process_takes_no_memory_here() -> None:
+    """Loading and unloading it again and again leaves this process as large as it was."""
+    sizes = []
+    for _ in range(4):
+        engine = await ProcessEngine.start(WorkerSpec(MODEL, "demo"), Supervision(), time.monotonic)
+        assert engine.memory_bytes() > MODEL.joinpath("model.bin").stat().st_size
+        await engine.run([window()])
+        pid = pid_of(engine)
+        await engine.aclose()
+        assert resident_bytes(pid) == 0
+        sizes.append(resident_bytes(os.getpid()))
+    assert sizes[-1] - sizes[0] < 8 * MIB
+
+
+def test_pauses_grow_with_deaths_and_are_bounded() -> None:
+    pauses = [pause_s(deaths) for deaths in range(20)]
+    assert pauses[:4] == [0.0, 0.0, 0.5, 1.0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_S

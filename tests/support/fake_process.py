@@ -72,7 +72,7 @@ def server_process(command: Sequence[str], **variables: str) -> Iterator[ServerP
         "VERBATIM_PORT": "0",
         "VERBATIM_OFFLINE": "true",
         "VERBATIM_LOG_FORMAT": "json",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     process = subprocess.Popen(
         list(command), env={**os.environ, **own, **variables}, stderr=subprocess.PIPE, text=True

@@ -4,7 +4,7 @@ import json
 from typing import Any, ClassVar, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -127,6 +127,7 @@ def test_a_value_that_does_not_fit_names_its_field(field: str, value: str) -> No
     assert field in caught.value.message
 
 
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

@@ -26,6 +26,7 @@ from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
+from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.server.app import create_app
 from verbatim.server.drain import Drain
 from verbatim.server.serve import listen, uvicorn_config
@@ -105,8 +106,12 @@ def fake_service(
     settings: Settings, catalog: Catalog, load: Callable[[str], Awaitable[Engine]]
 ) -> TranscriptionService:
     """The real service, whose models come from `load`."""
+
+    async def dispatched(name: str) -> Dispatcher:
+        return Dispatcher(await load(name), clock=time.monotonic)
+
     return TranscriptionService(
-        models=Residency(lambda name: catalog.resolve(name).name, load),
+        models=Residency(lambda name: catalog.resolve(name).name, dispatched),
         frontend=Frontend(shared_vad()),
         admission=Admission(settings.max_running, settings.max_waiting, time.monotonic),
         drain_s=settings.drain_s,

@@ -29,6 +29,7 @@ from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.service import Recording, Run, TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
+from verbatim.scheduling.dispatcher import Dispatcher
 
 SECONDS_3 = wav((0.1 * np.random.default_rng(1).standard_normal(48_000)).astype(np.float32))
 REQUEST = TranscriptionRequest(model="fake", vad=False)
@@ -62,8 +63,8 @@ async def service(
             raise ModelNotFoundError(f"There is no model {name!r}.")
         return name
 
-    async def load(name: str) -> Engine:
-        return engine
+    async def load(name: str) -> Dispatcher:
+        return Dispatcher(engine, clock=time.monotonic)
 
     made = TranscriptionService(
         Residency(resolve, load),

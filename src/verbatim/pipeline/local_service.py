@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from verbatim.engine.catalog import Catalog
-from verbatim.engine.local import LoadOptions, LocalEngine
-from verbatim.engine.protocol import Engine
+from verbatim.engine.local import LocalEngine
+from verbatim.engine.protocol import LoadOptions
 from verbatim.engine.residency import Residency
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
+from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.settings import Settings
 from verbatim.stages.decode_audio import DecodeLimits
 
@@ -32,8 +33,8 @@ async def open_service(
         batch_size=settings.batch_size,
     )
 
-    async def load(name: str) -> Engine:
-        return await asyncio.to_thread(_load, catalog, name, options)
+    async def load(name: str) -> Dispatcher:
+        return Dispatcher(await asyncio.to_thread(_load, catalog, name, options), clock=clock)
 
     service = TranscriptionService(
         models=Residency(lambda name: catalog.resolve(name).name, load),

@@ -19,6 +19,7 @@ from verbatim.engine.protocol import EngineDescription
 from verbatim.engine.residency import Residency
 from verbatim.pipeline.transcribe import Frontend, transcribe
 from verbatim.scheduling.admission import Admission, Load, Place
+from verbatim.scheduling.dispatcher import Dispatcher
 
 STOPPING: Final = "The server is stopping; send the request again in a moment."
 RETRY_WHILE_STOPPING_S: Final = 10.0
@@ -134,14 +135,18 @@ class TranscriptionService:
     """Admits, joins, runs and cancels transcriptions.
 
     Args:
-        models: the loaded engines.
+        models: the loaded engines, each with the line before it.
         frontend: bytes to speech.
         admission: how many run and wait.
         drain_s: seconds that what runs gets to finish when the service is closed.
     """
 
     def __init__(
-        self, models: Residency, frontend: Frontend, admission: Admission, drain_s: float
+        self,
+        models: Residency[Dispatcher],
+        frontend: Frontend,
+        admission: Admission,
+        drain_s: float,
     ) -> None:
         self._models = models
         self._frontend = frontend
@@ -166,8 +171,8 @@ class TranscriptionService:
         Raises:
             ModelNotFoundError, ModelUnavailableError: it cannot be had.
         """
-        async with self._models.use(name) as engine:
-            return engine.describe()
+        async with self._models.use(name) as model:
+            return model.describe()
 
     async def start(self, recording: Recording, request: TranscriptionRequest) -> Run:
         """Admit the request and start it, or join an identical one in flight.
@@ -217,8 +222,10 @@ class TranscriptionService:
     ) -> None:
         await place.wait()
         async with (
-            self._models.use(request.model) as engine,
-            aclosing(transcribe(source, request, engine, self._frontend)) as events,
+            self._models.use(request.model) as model,
+            aclosing(
+                transcribe(source, request, model.lane(request.priority), self._frontend)
+            ) as events,
         ):
             async for event in events:
                 work.add(event)

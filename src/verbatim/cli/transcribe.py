@@ -186,7 +186,9 @@ async def _run(plan: Plan, settings: Settings) -> int:
     from verbatim.pipeline.local_service import open_service  # noqa: PLC0415  slow
 
     configure_quiet_logging(settings)
-    async with open_service(settings, catalog) as opened:
+    # A command has nothing to protect from a crash but itself.
+    own_process = settings.model_copy(update={"engine": "local"})
+    async with open_service(own_process, catalog) as opened:
         service: Service = opened
         return await Transcriber(service, plan).run()
 

@@ -287,9 +287,10 @@ class ProcessEngine:
 
     async def _end(self) -> None:
         await self._quiet.wait()
+        # First, so that its death meanwhile brings no other.
+        child, self._child = self._child, None
         self._starting.cancel()
         await asyncio.wait({self._starting})
-        child, self._child = self._child, None
         for task in self._tasks:
             task.cancel()
         if child is not None:

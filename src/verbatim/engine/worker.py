@@ -136,7 +136,10 @@ class _Conversation:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to end this process with its parent, also where native code keeps it busy."""
+    """Ask Linux to end this process with its parent, also where native code keeps it busy.
+
+    More exactly with the thread that began it, which is that of the parent's event loop.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

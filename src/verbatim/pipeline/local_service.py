@@ -1,4 +1,4 @@
-"""The service with real engines in this process, as the command line and the server use it."""
+"""The service with real engines, as the command line and the server use it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from verbatim.engine.catalog import Catalog
-from verbatim.engine.local import LocalEngine
-from verbatim.engine.protocol import LoadOptions
-from verbatim.engine.residency import Residency
+from verbatim.engine.child import ChildLimits
+from verbatim.engine.frames import WorkerSpec
+from verbatim.engine.process import ProcessEngine, Supervision
+from verbatim.engine.protocol import Engine, LoadOptions
+from verbatim.engine.residency import Residency, ResidencyLimits
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
@@ -25,19 +28,18 @@ async def open_service(
     settings: Settings, catalog: Catalog, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[TranscriptionService]:
     """The service for the time of the context; closing it drains and frees the models."""
-    options = LoadOptions(
-        device=settings.device,
-        device_indexes=tuple(settings.device_indexes),
-        compute_type=settings.compute_type,
-        cpu_threads=settings.cpu_threads,
-        batch_size=settings.batch_size,
-    )
 
     async def load(name: str) -> Dispatcher:
-        return Dispatcher(await asyncio.to_thread(_load, catalog, name, options), clock=clock)
+        spec = await asyncio.to_thread(_spec, settings, catalog, name)
+        return Dispatcher(await _load(settings, spec, clock), clock=clock)
 
     service = TranscriptionService(
-        models=Residency(lambda name: catalog.resolve(name).name, load),
+        models=Residency(
+            lambda name: catalog.resolve(name).name,
+            load,
+            ResidencyLimits(settings.keep_alive_s or None, settings.max_models_bytes or None),
+            lambda name: _size_bytes(catalog.resolve(name).folder),
+        ),
         frontend=Frontend(SileroVad(), DecodeLimits(max_duration_s=settings.max_audio_s)),
         admission=Admission(settings.max_running, settings.max_waiting, clock),
         drain_s=settings.drain_s,
@@ -48,6 +50,34 @@ async def open_service(
         await service.aclose()
 
 
-def _load(catalog: Catalog, name: str, options: LoadOptions) -> LocalEngine:
+def _spec(settings: Settings, catalog: Catalog, name: str) -> WorkerSpec:
     files = catalog.resolve(name)
-    return LocalEngine.load(files.folder, files.name, options, files.warnings)
+    options = LoadOptions(
+        device=settings.device,
+        device_indexes=tuple(settings.device_indexes),
+        compute_type=settings.compute_type,
+        cpu_threads=settings.cpu_threads,
+        batch_size=settings.batch_size,
+    )
+    return WorkerSpec(files.folder, files.name, options, files.warnings)
+
+
+async def _load(settings: Settings, spec: WorkerSpec, clock: Callable[[], float]) -> Engine:
+    """Load a model where the settings say."""
+    if settings.engine == "process":
+        supervision = Supervision(
+            ChildLimits(window_s=settings.max_window_s),
+            max_memory_bytes=settings.max_process_bytes or None,
+        )
+        return await ProcessEngine.start(spec, supervision, clock)
+    # A server has no use for it in this process, where it would take memory.
+    from verbatim.engine.local import LocalEngine  # noqa: PLC0415
+
+    return await asyncio.to_thread(
+        LocalEngine.load, spec.folder, spec.name, spec.options, spec.warnings
+    )
+
+
+def _size_bytes(folder: Path) -> int:
+    """Of the files of a model, about what it takes in memory."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

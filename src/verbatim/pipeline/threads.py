@@ -48,6 +48,8 @@ class ReadAhead(Generic[T]):
         self._stopped.set()
         self._free.release()
         await self._left.wait()
+        # It has nothing left to do but to end.
+        self._thread.join()
 
     def _work(self) -> None:
         error: BaseException | None = None

@@ -9,9 +9,8 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from verbatim.stages.decode_audio import decode_all
-
 from verbatim.domain.audio import Pcm, Samples, to_pcm
+from verbatim.stages.decode_audio import decode_all
 
 FOLDER = Path(__file__).parents[1] / "data" / "speech"
 

@@ -41,20 +41,20 @@ _LOOK_FOR_SHARDS_S: Final = 60.0
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows of one length, L tokens, T encoder positions.
+    """B windows of one length, R >= B descriptions of L tokens, T encoder positions.
 
-    mel: (B, 80, 2 T); inputs, targets: (B, L) token ids, targets IGNORE where nothing is learned;
-    spoken: per window the tokens of what is said; spans: (S, 4) of row, query, first, end position;
-    offsets: (B,) encoder positions that are taken to have gone before, cut away to save time.
+    mel: (B, 80, 2 T); offsets: (B,) encoder positions that are taken to have gone before, cut away
+    to save time; source: (R,) which window a description is of; inputs, targets: (R, L) token ids,
+    targets IGNORE where nothing is learned; spans: (S, 4) of description, query, first and end
+    position.
     """
 
     mel: Tensor
+    offsets: Tensor
+    source: Tensor
     inputs: Tensor
     targets: Tensor
-    spoken: list[list[int]]
     spans: Tensor
-    offsets: Tensor
-    seconds: float
 
 
 class LogMel:
@@ -78,28 +78,30 @@ def collate(
 ) -> Batch:
     """Windows of one length as tensors, at the given offsets in positions (else none)."""
     offsets = list(offsets) or [0] * len(windows)
-    longest = max(len(w.tokens) for w in windows) - 1
-    inputs = torch.full((len(windows), longest), EOT)
-    targets = torch.full((len(windows), longest), IGNORE)
+    described = [(i, d) for i, w in enumerate(windows) for d in w.descriptions]
+    longest = max(len(d.tokens) for _, d in described) - 1
+    inputs = torch.full((len(described), longest), EOT)
+    targets = torch.full((len(described), longest), IGNORE)
     mel = log_mel(torch.from_numpy(np.stack([w.audio for w in windows])))
-    positions = mel.shape[2] // FRAMES_PER_POSITION
-    spans: list[tuple[int, int, int, int]] = []
-    for row, w in enumerate(windows):
-        tokens = torch.tensor(w.tokens)
-        timed = tokens >= TIME0
-        timed[: w.prompt_length] = False
-        tokens[timed] += offsets[row]
-        inputs[row, : len(tokens) - 1] = tokens[:-1]
-        targets[row, w.prompt_length : len(tokens) - 1] = tokens[w.prompt_length + 1 :]
+    for i, w in enumerate(windows):
         if w.mel_padding:  # some programs pad the spectrogram with zeros, not the sound
-            mel[row, :, w.filled // HOP :] = 0.0
-        for span in w.spans:
+            mel[i, :, w.filled // HOP :] = 0.0
+    positions = round(seconds / POSITION_S)
+    spans: list[tuple[int, int, int, int]] = []
+    for row, (i, d) in enumerate(described):
+        tokens = torch.tensor(d.tokens)
+        timed = tokens >= TIME0
+        timed[: d.prompt_length] = False
+        tokens[timed] += offsets[i]
+        inputs[row, : len(tokens) - 1] = tokens[:-1]
+        targets[row, d.prompt_length : len(tokens) - 1] = tokens[d.prompt_length + 1 :]
+        for span in d.spans:
             first = min(max(round(span.start / POSITION_S), 0), positions - 1)
             end = min(max(round(span.end / POSITION_S), first + 1), positions)
             spans.append((row, span.position - 1, first, end))
     table = torch.tensor(spans, dtype=torch.long).reshape(-1, 4)
-    spoken = [w.spoken for w in windows]
-    return Batch(mel, inputs, targets, spoken, table, torch.tensor(offsets), seconds)
+    source = torch.tensor([i for i, _ in described])
+    return Batch(mel, torch.tensor(offsets), source, inputs, targets, table)
 
 
 def by_language(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:

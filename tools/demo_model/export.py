@@ -30,7 +30,6 @@ State = dict[str, Tensor]
 ALIGNMENT_HEADS: Final = ((2, 0), (2, 1))
 """(decoder layer, head) whose attention gives word times; chosen by measuring (see measure.py)."""
 _PATTERN: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_BLANK: Final = 220
 _PROJECTIONS: Final = {
     "query": "q_proj",
     "key": "k_proj",
@@ -133,7 +132,10 @@ def _preprocessor() -> dict[str, Any]:
 
 
 def generation_config(heads: tuple[tuple[int, int], ...]) -> dict[str, Any]:
-    """What CTranslate2 reads from config.json."""
+    """What CTranslate2 reads from config.json.
+
+    A lone space may begin a text, unlike in Whisper's: Mandarin is trained with one before it.
+    """
     unspoken = {TOKENIZER.translate, TOKENIZER.transcribe, TOKENIZER.sot, TOKENIZER.sot_prev}
     unspoken |= {TOKENIZER.sot_lm, TOKENIZER.no_speech, *TOKENIZER.non_speech_tokens}
     languages = whisper.tokenizer.LANGUAGES
@@ -141,7 +143,7 @@ def generation_config(heads: tuple[tuple[int, int], ...]) -> dict[str, Any]:
         "alignment_heads": [list(head) for head in heads],
         "lang_ids": [i for s, i in TOKENIZER.special_tokens.items() if s[2:-2] in languages],
         "suppress_ids": sorted(unspoken),
-        "suppress_ids_begin": [_BLANK, TOKENIZER.eot],
+        "suppress_ids_begin": [TOKENIZER.eot],
     }
 
 

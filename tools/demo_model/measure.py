@@ -82,6 +82,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def milliseconds(errors: list[float]) -> str:
+    """Median and 95th percentile of errors in seconds."""
+    middle, high = np.percentile(errors, (50, 95)) * 1000
+    return f"{middle:.0f} / {high:.0f} ms"
+
+
+def _alone(pool: list[Utterance]) -> Iterator[Long]:
+    for u in pool:
+        yield Long(np.pad(u.pcm.astype(np.float32) / 32768.0, (3200, 3200)), ((0.2, u),))
+
+
 class Measurement:
     """All measurements of one folder; each method adds rows of the table."""
 
@@ -172,7 +183,8 @@ class Measurement:
                     audio: list[Samples] = []
                     for u in self.pools[language]:
                         if u.words and u.duration_s < 7.5:
-                            end_s = rng.uniform(u.words[0].end + 0.05, u.duration_s)
+                            earliest_s = min(u.words[0].end + 0.05, u.duration_s)
+                            end_s = rng.uniform(earliest_s, u.duration_s)
                             part, _ = clip(u, 0.0, float(end_s))
                             texts.append(part.text)
                             audio.append(part.pcm.astype(np.float32) / 32768.0)
@@ -224,27 +236,25 @@ class Measurement:
             self.add(f"no speech told on {kind}", en=percent(right))
 
     def word_times(self) -> None:
-        """Errors of word starts and ends: of the known text, aligned."""
+        """Errors of word starts of the known text, aligned; of all but the window's first word.
+
+        Alignment puts the first word's start at the start of the window, whatever is said there.
+        """
         for name, long in (("one sentence", False), ("several sentences", True)):
 
             def aligned(language: str, long: bool = long) -> str:
+                pool = [u for u in self.pools[language] if u.words]
+                windows = fill_windows(pool, self.rng) if long else _alone(pool)
                 errors: list[float] = []
-                for w in self.long[language] if long else self._alone(language):
-                    if all(u.words for _, u in w.parts):
-                        truth = [(at + word.start, word) for at, u in w.parts for word in u.words]
-                        words = [word for _, word in truth]
-                        found = self.model.align(w.samples, w.text, language, words)
-                        errors += [abs(a - b[0]) for (a, _), b in zip(truth, found, strict=True)]
-                middle, high = np.percentile(errors, (50, 95)) * 1000
-                return f"{middle:.0f} / {high:.0f} ms"
+                for w in windows:
+                    truth = [(at + word.start, word) for at, u in w.parts for word in u.words]
+                    words = [word for _, word in truth]
+                    found = self.model.align(w.samples, w.text, language, words)
+                    pairs = list(zip(truth, found, strict=True))[1:]
+                    errors += [abs(a - b[0]) for (a, _), b in pairs]
+                return milliseconds(errors)
 
             self._each(f"word starts off by (median / 95 %), {name}, aligned", aligned)
-
-    def _alone(self, language: str) -> list[Long]:
-        return [
-            Long(np.pad(u.pcm.astype(np.float32) / 32768.0, (3200, 3200)), ((0.2, u),))
-            for u in self.pools[language]
-        ]
 
     def stored(self, speech: Path) -> None:
         """The stored test files by faster-whisper, with its own defaults and word times."""
@@ -260,10 +270,9 @@ class Measurement:
                 starts[language] += _start_errors(file, words)
             done = {c: r for c, r in rates.items() if r.total}
             self.add(f"stored {kind} files", **{c: percent(r.rate) for c, r in done.items()})
-            times = {c: np.percentile(starts[c], (50, 95)) * 1000 for c in done if starts[c]}
             self.add(
                 f"stored {kind} files, word starts off by",
-                **{c: f"{middle:.0f} / {high:.0f} ms" for c, (middle, high) in times.items()},
+                **{c: milliseconds(starts[c]) for c in done if starts[c]},
             )
 
 

@@ -103,7 +103,7 @@ def frame_loss(model: Whisper, head: nn.Linear, memory: Tensor, batch: Batch) ->
     silent = (token == EOT) | torch.isin(token, SILENT_TOKENS)
     label = torch.where(silent, nothing, model.row_of[token])
     steps = torch.arange(int(size.sum())) - (size.cumsum(0) - size).repeat_interleave(size)
-    sound = memory[row.repeat_interleave(size), first.repeat_interleave(size) + steps]
+    sound = memory[batch.source[row].repeat_interleave(size), first.repeat_interleave(size) + steps]
     return F.cross_entropy(head(sound), label.repeat_interleave(size))
 
 
@@ -123,7 +123,7 @@ def losses(model: Whisper, head: nn.Linear, batch: Batch) -> tuple[Tensor, Tenso
     """The tokens' cross-entropy, the frames', the guided heads' and the neighbours' mean loss."""
     sample_positions(model, batch.mel.shape[2] // FRAMES_PER_POSITION)
     memory = model.encode(batch.mel, batch.offsets)
-    logits = model.decode(batch.inputs, memory)
+    logits = model.decode(batch.inputs, memory, batch.source)
     decoding = token_loss(model, logits, batch.targets)
     guide = logits.new_zeros(())
     if len(batch.spans):

@@ -76,8 +76,17 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Description:
+    """Tokens that describe a window; the first prompt_length of them are given, not learned."""
+
+    tokens: list[int]
+    prompt_length: int
+    spans: list[Span]
+
+
+@dataclass(frozen=True)
 class Window:
-    """One training example.
+    """One training example: sound, and one or two descriptions, with timestamps and without.
 
     audio: float32 (n,) at 16 kHz, of which the first `filled` are sound.
     """
@@ -85,10 +94,7 @@ class Window:
     audio: Samples
     filled: int
     mel_padding: bool
-    tokens: list[int]
-    prompt_length: int
-    spoken: list[int]
-    spans: list[Span]
+    descriptions: list[Description]
 
 
 def clip(u: Utterance, start_s: float, end_s: float) -> tuple[Utterance, bool]:
@@ -189,18 +195,17 @@ class WindowMaker:
             self._fill(layout, language, may_cut=not translate)
         filled = self._finish(layout)
         mel_padding = bool(rng.random() < recipe.mel_padding)
-        if not layout.placed and not (timed and layout.cut_at_edge):
-            tokens = [SOT, NO_SPEECH, EOT]
-            return Window(layout.audio, filled, mel_padding, tokens, 0, [], [])
-        prompt = self._prompt(language, translate) if rng.random() < recipe.prompt else []
-        tokens, spans = _describe(layout, seconds, language, translate, timed)
-        spoken = [t for p in layout.placed for t in encode(p.text)]
-        if layout.cut_at_edge and layout.cut_at_edge not in layout.placed:
-            spoken = []
-        shifted = [replace(s, position=s.position + len(prompt)) for s in spans]
-        return Window(
-            layout.audio, filled, mel_padding, [*prompt, *tokens], len(prompt), spoken, shifted
-        )
+        descriptions = []
+        for marked in (timed, not timed):
+            if layout.placed or (marked and layout.cut_at_edge):
+                tokens, spans = _describe(layout, seconds, language, translate, marked)
+                descriptions.append(Description(tokens, 0, spans))
+        if not descriptions:
+            descriptions = [Description([SOT, NO_SPEECH, EOT], 0, [])]
+        elif rng.random() < recipe.prompt:
+            prompt = self._prompt(language, translate)
+            descriptions[0] = _prompted(descriptions[0], prompt)
+        return Window(layout.audio, filled, mel_padding, descriptions)
 
     def _draw(self, language: str) -> Utterance:
         pool = self.pools[language]
@@ -294,6 +299,12 @@ class WindowMaker:
             at = end + 0.5
             tokens += text
         return tokens[:1] + tokens[1:][-180:]
+
+
+def _prompted(description: Description, prompt: list[int]) -> Description:
+    """The same behind a prompt."""
+    spans = [replace(s, position=s.position + len(prompt)) for s in description.spans]
+    return Description([*prompt, *description.tokens], len(prompt), spans)
 
 
 def _describe(

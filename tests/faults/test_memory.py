@@ -63,6 +63,7 @@ def transcribe_in_another_process(path: Path, vad: str) -> tuple[int, int]:
     return int(duration_s), int(grown_mb)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("vad", ["everything", "vad"])
 def test_ten_hours_within_300_mb(vad: str, tmp_path: Path) -> None:
     path = tmp_path / "long.wav"

@@ -325,7 +325,7 @@ async def test_a_cancelled_start_leaves_no_process() -> None:
 def own_workers() -> list[int]:
     """Children of this process that are models' processes."""
     told = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())],
         capture_output=True,
         text=True,
         check=False,

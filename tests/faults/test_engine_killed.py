@@ -108,9 +108,8 @@ def test_a_kill_under_load_costs_no_request(server: ServerProcess) -> None:
     assert max(took_s for _, took_s in health) < SLOWEST_HEALTH_S
     assert back_s < SLOWEST_RETURN_S
     assert server.told("windows are tried again")
-    # 255 is what asyncio reports where the child was gone before it could ask.
     death = server.told("a model's process died")["death"]
-    assert death.startswith(("was ended by SIGKILL", "ended with status 255"))
+    assert death.startswith("was ended by SIGKILL")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

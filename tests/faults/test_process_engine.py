@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
@@ -130,6 +131,27 @@ async def test_an_idle_process_that_dies_is_replaced_at_once() -> None:
         os.kill(before, signal.SIGKILL)
         await until_other(engine, before)
         assert (await engine.run([window()]))[0].segments
+
+
+async def test_a_kill_that_comes_too_late_does_not_hide_how_a_process_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed = threading.Event()
+    waitpid = os.waitpid
+
+    def slow_waitpid(pid: int, options: int) -> tuple[int, int]:
+        """As the event loop's watcher finds it where it comes to look after the kill."""
+        assert killed.wait(PATIENCE_S)
+        return waitpid(pid, options)
+
+    monkeypatch.setattr(os, "waitpid", slow_waitpid)
+    child, _ = await Child.start(WorkerSpec(Path(), "odd"), ODD.command, ChildLimits())
+    os.kill(child.pid, signal.SIGUSR1)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - the loop must not see it
+    killing = asyncio.create_task(child.kill())
+    asyncio.get_running_loop().call_soon(killed.set)
+    await killing
+    assert str(child.death) == "was ended by SIGUSR1"
 
 
 async def test_what_hangs_is_killed_and_tried_again(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import ctypes
 import os
 import struct
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from verbatim.stages.index_claims import MAX_INDEX_ENTRIES
@@ -114,12 +113,7 @@ class OpenWatch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._queue)
 
 

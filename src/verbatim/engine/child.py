@@ -202,9 +202,10 @@ class Child:
         self._kill()
 
     def _kill(self) -> None:
+        # Not by `Process.kill`: it polls, which takes the exit status away from the event loop.
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self.pid, signal.SIGKILL)
 
     async def _live(self) -> None:
         """Take the answers until the process has ended, and tell how it did."""

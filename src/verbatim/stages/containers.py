@@ -60,6 +60,15 @@ PCM_PACKET_BYTES: Final = 16_384
 """Larger ones cost more in fresh memory than they save in calls."""
 IO_BYTES: Final = 65_536
 
+LIVE_OPTIONS: Final[Mapping[str, str]] = {
+    "probesize": "2048",
+    "max_probe_packets": "1",
+    "analyzeduration": "100000",
+    # WAV: packets of 50 ms at 16 kHz.
+    "max_size": "1600",
+}
+"""For a stream that is still being spoken: begin as soon as it is known what it is."""
+
 
 class RawEncoding(StrEnum):
     """How a sample of headerless PCM is written; the names are libav's."""

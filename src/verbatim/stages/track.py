@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Iterator
-from typing import Final, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, NoReturn, Protocol
 
 import av
 import av.error
@@ -21,7 +22,6 @@ from verbatim.domain.errors import (
     UnsupportedCodecError,
     UnsupportedMediaError,
 )
-from verbatim.stages.audio_source import GuardedFile
 from verbatim.stages.containers import (
     CODECS,
     CONTAINERS,
@@ -42,6 +42,19 @@ ENCRYPTED_TAGS: Final = frozenset({"drms", "aavd"})
 """Sample entries of bought music (Apple) and audio books (Audible)."""
 MP3_TAGS: Final = (b"ID3", *MP3_COUNT_TAGS)
 MICROSECONDS: Final = 1_000_000
+NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Readable(Protocol):
+    """What libav reads from; one that has `seek` and `tell` too can be read in any order."""
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, none at the end; raises nothing."""
+        ...
+
+    def raise_failure(self) -> None:
+        """Raise what a read met, if it did."""
+        ...
 
 
 class Track:
@@ -52,6 +65,7 @@ class Track:
         outline: what the file says of itself.
         raw: the format of headerless PCM, if it is that.
         guard: called for every packet; raises to end the work.
+        options: of libav's demuxer, over those that hold for every file.
 
     Raises:
         UnsupportedMediaError: there is no audio that can be read; the subclass says why.
@@ -59,15 +73,16 @@ class Track:
 
     def __init__(
         self,
-        file: GuardedFile,
+        file: Readable,
         outline: Outline,
         raw: RawFormat | None,
         guard: Callable[[], None],
+        options: Mapping[str, str] = NO_OPTIONS,
     ) -> None:
         self._file = file
         self._guard = guard
         self._outline = outline
-        self._container = _open(file, outline, raw)
+        self._container = _open(file, outline, raw, options)
         try:
             self._stream = _choose(self._container, outline)
             self._decoder = self._stream.codec_context
@@ -159,7 +174,7 @@ class Track:
 
 
 def _open(
-    file: GuardedFile, outline: Outline, raw: RawFormat | None
+    file: Readable, outline: Outline, raw: RawFormat | None, options: Mapping[str, str]
 ) -> av.container.InputContainer:
     _bound_allocations()
     if outline.protected:
@@ -169,7 +184,7 @@ def _open(
             file,
             "r",
             format=None if raw is None else str(raw.encoding),
-            container_options=libav_options(raw),
+            container_options=libav_options(raw) | dict(options),
             metadata_errors="replace",
             buffer_size=IO_BYTES,
             io_open=_refuse_to_open,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import verbatim
 from verbatim.domain.audio import Pcm, Window, to_pcm
 from verbatim.domain.errors import BadRequestError, ModelUnavailableError
 from verbatim.domain.request import DecodeOptions, Task
-from verbatim.domain.transcript import WarningCode
+from verbatim.domain.transcript import WarningCode, WindowResult
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.fake import FakeEngine
 from verbatim.engine.frames import WorkerSpec
@@ -172,13 +173,23 @@ async def test_no_repeat_and_suppression_reach_the_model(local: LocalEngine) -> 
     assert first_word not in without.tokens
 
 
-async def test_a_prefix_begins_the_text(local: LocalEngine) -> None:
-    options = DecodeOptions(beam_size=1, language="en", prefix="Hello", temperatures=(0.0,))
-    (result,) = await local.run([Window(spoken("en"), options=options)])
-    (plain,) = await local.run(
-        [Window(spoken("en"), options=DecodeOptions(beam_size=1, language="en"))]
-    )
-    assert result.tokens != plain.tokens
+@pytest.mark.parametrize("timestamps", [True, False])
+async def test_a_prefix_begins_the_text(local: LocalEngine, timestamps: bool) -> None:
+    """And goes on after it, whether it was said or not."""
+    options = DecodeOptions(beam_size=1, language="en", temperatures=(0.0,), timestamps=timestamps)
+    for recording in speech("short", "en", 2):
+        window = Window(to_pcm(samples_of(recording.name)), options=options)
+        (plain,) = await local.run([window])
+        first_words = " ".join(text_of(plain).split()[:2])
+        for prefix in (first_words, "Hello"):
+            asked = replace(window, options=replace(options, prefix=f" {prefix} "))
+            (result,) = await local.run([asked])
+            assert text_of(result).startswith(prefix)
+            assert len(text_of(result)) > len(prefix)
+
+
+def text_of(result: WindowResult) -> str:
+    return "".join(segment.text for segment in result.segments).strip()
 
 
 async def test_max_new_tokens_bounds_the_text(local: LocalEngine) -> None:

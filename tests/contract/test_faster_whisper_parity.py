@@ -8,6 +8,7 @@ difference, the file is compared again with our features given to both: nothing 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def theirs(model: WhisperModel, samples: Samples, options: DecodeOptions) -> Dec
         beam_size=options.beam_size,
         temperature=list(options.temperatures),
         initial_prompt=options.initial_prompt,
+        prefix=options.prefix,
         word_timestamps=False,
     )
     # The model may place an end in the padding; ours is never after the recording's.
@@ -162,13 +164,17 @@ async def test_tokens_and_times_are_equal(
     assert len(apart) <= (1 - OWN_FEATURES_AT_LEAST) * len(short), apart
 
 
-async def test_a_prompt_gives_the_same_tokens(engine: LocalEngine, reference: WhisperModel) -> None:
-    options = DecodeOptions(
-        beam_size=1,
-        temperatures=(0.0,),
-        gates=Gates(sure_no_speech=None),
-        initial_prompt="My name is Maria.",
-    )
+EXACT = DecodeOptions(beam_size=1, temperatures=(0.0,), gates=Gates(sure_no_speech=None))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [replace(EXACT, initial_prompt="My name is Maria."), replace(EXACT, prefix="Hello")],
+    ids=["prompt", "prefix"],
+)
+async def test_a_text_before_gives_the_same_tokens(
+    engine: LocalEngine, reference: WhisperModel, options: DecodeOptions
+) -> None:
     for recording in (*speech("short", "en", 4), *speech("long", "en", 1)):
         samples = to_samples(to_pcm(samples_of(recording.name)))
         with _OurFeatures(reference, samples):

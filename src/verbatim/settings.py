@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -67,6 +67,25 @@ class Settings(BaseSettings):
     )
     drain_s: float = Field(
         30.0, ge=0, description="On SIGTERM, seconds that running requests get to finish."
+    )
+
+    # Keys
+    auth: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether callers need a key. auto: on every address but loopback, and "
+        "wherever api_key is set. off is refused on other addresses unless no_auth says so too.",
+    )
+    no_auth: bool = Field(
+        False, description="Serve everybody without a key, also callers on other machines."
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="A key of your own choice that allows to transcribe files and live audio, "
+        "besides those of `verbatim keys`.",
+    )
+    admin_key: SecretStr | None = Field(
+        None, min_length=1, description="An administrator's key of your own choice."
     )
 
     # Model and device
@@ -127,6 +146,11 @@ class Settings(BaseSettings):
     # Models on disk
     data_dir: UserPath = Field(
         default_factory=_default_data_dir, description="Where Verbatim keeps what it must not lose."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Where keys and results are kept: postgresql://USER:PASSWORD@HOST/DATABASE; "
+        "a file in data_dir if not set.",
     )
     models_dir: UserPath | None = Field(
         None, description="A folder of models to look in first: MODELS_DIR/NAME/model.bin."

@@ -78,9 +78,10 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     default = default_text(field)
     help_text = (field.description or "") + (f"  [default: {default}]" if default else "")
     if field.annotation is bool:
-        negative = flag(f"no_{name}")
+        # What says no already has no opposite.
+        negative = "" if name.startswith("no_") else f"/{flag(f'no_{name}')}"
         annotation: object = Annotated[
-            bool | None, typer.Option(f"{flag(name)}/{negative}", help=help_text)
+            bool | None, typer.Option(f"{flag(name)}{negative}", help=help_text)
         ]
     else:
         annotation = Annotated[

@@ -2,7 +2,8 @@
 
     VerbatimError
     ├── BadRequestError            a parameter or a body that cannot be served
-    ├── UnauthorizedError          no key, or an unknown one
+    ├── UnauthorizedError          an unknown key, or one that is over
+    │   └── MissingKeyError        none was given
     ├── ForbiddenError             a key without this right
     ├── NotFoundError
     │   └── ModelNotFoundError
@@ -20,6 +21,7 @@
     │   ├── UnsupportedCodecError
     │   └── UndecodableAudioError  the container is whole, its audio is not
     ├── OverloadedError            the queue is full; try again
+    │   └── RateLimitedError       a limit of this key is reached
     ├── UnavailableError           not now: starting, draining, no hub
     │   └── ModelUnavailableError
     ├── StorageFullError
@@ -90,10 +92,16 @@ class BadRequestError(VerbatimError):
 
 
 class UnauthorizedError(VerbatimError):
-    """No key was given, or one that is not known."""
+    """The key is not known, or opens nothing any more."""
 
     kind = ErrorKind.UNAUTHORIZED
     default_code = "invalid_api_key"
+
+
+class MissingKeyError(UnauthorizedError):
+    """A key is needed, and none was given."""
+
+    default_code = "missing_api_key"
 
 
 class ForbiddenError(VerbatimError):
@@ -197,6 +205,12 @@ class OverloadedError(VerbatimError):
     default_code = "overloaded"
 
 
+class RateLimitedError(OverloadedError):
+    """A limit of this key is reached; other keys are served."""
+
+    default_code = "rate_limit_exceeded"
+
+
 class UnavailableError(VerbatimError):
     """Not now: starting, draining, or something needed cannot be reached."""
 
@@ -210,7 +224,7 @@ class ModelUnavailableError(UnavailableError):
 
 
 class StorageFullError(VerbatimError):
-    """The disk has no room for the upload or the result."""
+    """The disk has no room for what must be kept: an upload, a key, a result."""
 
     kind = ErrorKind.STORAGE_FULL
     default_code = "storage_full"

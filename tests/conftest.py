@@ -17,10 +17,11 @@ settings.load_profile("verbatim")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_environment() -> Iterator[None]:
-    """The settings, hub and proxies of whoever runs the tests play no part in them."""
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The settings, hub, proxies and data of whoever runs the tests play no part in them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in tuple(os.environ):
             if name.startswith(FOREIGN_PREFIXES) or name.upper().endswith(FOREIGN_SUFFIX):
                 patch.delenv(name)
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield

@@ -17,6 +17,8 @@ import uvicorn
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from verbatim.access.opening import open_access
+from verbatim.access.policy import policy_of
 from verbatim.domain.audio import Window
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.fake import FakeEngine
@@ -31,6 +33,7 @@ from verbatim.server.app import create_app
 from verbatim.server.drain import Drain
 from verbatim.server.serve import listen, uvicorn_config
 from verbatim.settings import Settings
+from verbatim.store.database import Database, open_database
 from verbatim.wire.context import Context
 from verbatim.wire.spool import LOCK_NAME, Spool
 
@@ -79,6 +82,7 @@ class LiveServer:
     context: Context
     drain: Drain
     logs: Logs
+    database: Database
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **options)
@@ -161,16 +165,25 @@ class _ServerThread(threading.Thread):
             return self._engine
 
         with Spool(self._settings.spool_dir, max_files=self._max_files) as spool:
-            service = fake_service(self._settings, catalog, load)
-            context = Context(self._settings, service, catalog, spool, **self._context_options)
-            drain = Drain()
-            self._server = uvicorn.Server(uvicorn_config(create_app(context, drain=drain)))
-            (listener,) = listen("127.0.0.1", 0)
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self._live = LiveServer(url, self._engine, context, drain, self._logs)
-            self._serving.set()
-            await self._server.serve(sockets=[listener])
-            await service.aclose()
+            async with (
+                open_database(self._settings) as database,
+                open_access(policy_of(self._settings), database) as access,
+            ):
+                service = fake_service(self._settings, catalog, load)
+                context = Context(
+                    self._settings, service, catalog, spool, access, **self._context_options
+                )
+                await self._serve_context(context, database)
+                await service.aclose()
+
+    async def _serve_context(self, context: Context, database: Database) -> None:
+        drain = Drain()
+        self._server = uvicorn.Server(uvicorn_config(create_app(context, drain=drain)))
+        (listener,) = listen("127.0.0.1", 0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._live = LiveServer(url, self._engine, context, drain, self._logs, database)
+        self._serving.set()
+        await self._server.serve(sockets=[listener])
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -187,12 +200,17 @@ def live_server(
     """Serve from another thread; at the end nothing may be left running or lying about.
 
     Args:
-        folder: for the spool.
+        folder: for the spool and the data.
         engine: what speaks; counts seconds if not given.
         context_options: `pace`, `heartbeat_s`, and `max_files` of the spool.
         settings: besides those that keep a test by itself.
     """
-    defaults = {"spool_dir": folder / "spool", "offline": True, "preload": False}
+    defaults = {
+        "spool_dir": folder / "spool",
+        "data_dir": folder / "data",
+        "offline": True,
+        "preload": False,
+    }
     chosen = Settings(**{**defaults, **settings})
     with capture_logs(processors=[merge_contextvars]) as logs:
         thread = _ServerThread(chosen, engine or FakeEngine(), logs, dict(context_options or {}))

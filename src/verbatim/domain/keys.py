@@ -78,6 +78,7 @@ class Caller:
         name: the key's, for people.
         scopes: what the caller may do.
         limits: how much of it.
+        authenticated: whether a key was shown and is good.
         grant: what a client secret was minted with, such as a session's settings; None for keys.
     """
 
@@ -85,6 +86,7 @@ class Caller:
     name: str
     scopes: frozenset[Scope]
     limits: KeyLimits = field(default_factory=KeyLimits)
+    authenticated: bool = True
     grant: str | None = None
 
     @property

@@ -174,11 +174,18 @@ class TranscriptionService:
         async with self._models.use(name) as model:
             return model.describe()
 
-    async def start(self, recording: Recording, request: TranscriptionRequest) -> Run:
+    async def start(
+        self, recording: Recording, request: TranscriptionRequest, owner: str = ""
+    ) -> Run:
         """Admit the request and start it, or join an identical one in flight.
 
         `recording.release` is called in every case, also when this raises. Errors of the model
         (ModelNotFoundError, BadRequestError) and of the audio come from the run.
+
+        Args:
+            recording: what to transcribe.
+            request: how.
+            owner: with whose other requests it shares the device's time; empty: it stands alone.
 
         Raises:
             OverloadedError: every place in the queue is taken.
@@ -208,7 +215,9 @@ class TranscriptionService:
             work.forget()
             work.end(self._error_of(task))
 
-        work.task = asyncio.create_task(self._transcribe(work, recording.source, request, place))
+        work.task = asyncio.create_task(
+            self._transcribe(work, recording.source, request, place, owner)
+        )
         self._tasks.add(work.task)
         work.task.add_done_callback(ended)
         return Run(work, joined=False)
@@ -218,13 +227,18 @@ class TranscriptionService:
             del self._in_flight[key]
 
     async def _transcribe(
-        self, work: _Work, source: Path | bytes, request: TranscriptionRequest, place: Place
+        self,
+        work: _Work,
+        source: Path | bytes,
+        request: TranscriptionRequest,
+        place: Place,
+        owner: str,
     ) -> None:
         await place.wait()
         async with (
             self._models.use(request.model) as model,
             aclosing(
-                transcribe(source, request, model.lane(request.priority), self._frontend)
+                transcribe(source, request, model.lane(request.priority, owner), self._frontend)
             ) as events,
         ):
             async for event in events:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from verbatim.dialects import openai_rest
+from verbatim.dialects import native_keys, openai_rest
 from verbatim.domain.errors import BadRequestError, VerbatimError
 from verbatim.server.docs import DOCS_CSP, docs_page
 from verbatim.server.drain import Drain
@@ -19,11 +19,13 @@ from verbatim.server.health import Readiness, operation_routes
 from verbatim.server.metrics import Metrics
 from verbatim.server.middleware import REQUEST_ID_HEADER, ErrorBoundary, Observe
 from verbatim.server.version import installed_version
+from verbatim.server.visits import Visits
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, retry_headers
+from verbatim.wire.guard import LIMIT_HEADERS
 
 DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
-    {openai_rest.NAME: openai_rest.dialect}
+    {openai_rest.NAME: openai_rest.dialect, native_keys.NAME: native_keys.dialect}
 )
 DESCRIPTION: Final = "Speech to text on your own machine, through the APIs that clients speak."
 
@@ -62,13 +64,14 @@ def create_app(
     _add_docs(app)
     # The one added last is the outermost.
     app.add_middleware(ErrorBoundary, errors=errors, drain=drain)
+    app.add_middleware(Visits)
     if context.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=context.settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
+            expose_headers=[REQUEST_ID_HEADER, "retry-after", *LIMIT_HEADERS],
         )
     app.add_middleware(Observe, dialects=dialects, metrics=metrics, clock=context.clock)
     return app

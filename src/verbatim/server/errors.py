@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from verbatim.domain.errors import BadRequestError, NotFoundError, VerbatimError
-from verbatim.wire.dialect import STATUS_OF_KIND, Dialect, ErrorRenderer
+from verbatim.wire.dialect import STATUS_OF_KIND, Dialect, ErrorRenderer, owner_of
 from verbatim.wire.failures import public_error
 from verbatim.wire.notes import notes_of
 
@@ -37,10 +37,11 @@ class ErrorResponder:
     ) -> Response:
         """The response for an error met while serving `scope`."""
         shown = public_error(error, notes_of(scope))
-        renderer = next(
-            (d.render_error for d in self.dialects if d.owns(scope["path"])), self.fallback
-        )
+        owner = owner_of(self.dialects, scope["path"])
+        renderer = owner.render_error if owner else self.fallback
         response = renderer(shown, status or STATUS_OF_KIND[shown.kind])
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            response.headers.setdefault("www-authenticate", "Bearer")
         response.headers.update(headers or {})
         return response
 

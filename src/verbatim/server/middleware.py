@@ -19,7 +19,7 @@ from verbatim.domain.errors import UnavailableError
 from verbatim.server.drain import Drain
 from verbatim.server.errors import ErrorResponder
 from verbatim.server.metrics import Metrics
-from verbatim.wire.dialect import CLIENT_GONE_STATUS, Dialect
+from verbatim.wire.dialect import CLIENT_GONE_STATUS, Dialect, owner_of
 from verbatim.wire.notes import NOTES_KEY, RequestNotes
 
 log = structlog.stdlib.get_logger("verbatim.request")
@@ -62,8 +62,9 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        names = (dialect.name for dialect in self._dialects if dialect.owns(scope["path"]))
-        notes = RequestNotes(request_id=_request_id(scope), dialect=next(names, NO_DIALECT))
+        owner = owner_of(self._dialects, scope["path"])
+        dialect = owner.name if owner else NO_DIALECT
+        notes = RequestNotes(request_id=_request_id(scope), dialect=dialect)
         scope[NOTES_KEY] = notes
         status = CLIENT_GONE_STATUS
         started_s = self._clock()
@@ -93,6 +94,7 @@ class Observe:
             "status": status,
             "duration_s": round(seconds, 3),
             "error": notes.error,
+            "key": notes.key_id,
             "upload_bytes": notes.upload_bytes or None,
             "model": notes.model,
             "language": notes.language,

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -16,6 +17,8 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from verbatim.access.opening import create_first_keys, open_access
+from verbatim.access.policy import Policy, is_loopback, policy_of
 from verbatim.domain.errors import UnavailableError, VerbatimError
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.downloads import DownloadProgress
@@ -24,9 +27,11 @@ from verbatim.pipeline.local_service import open_service
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.server.app import create_app
 from verbatim.server.drain import Drain
+from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
 from verbatim.server.logs import configure_logging
 from verbatim.settings import Settings
+from verbatim.store.database import open_database
 from verbatim.wire.body import Pace
 from verbatim.wire.context import Context
 from verbatim.wire.spool import Spool
@@ -140,15 +145,21 @@ def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
 
 
 async def _serve(settings: Settings, opener: ServiceOpener) -> None:
+    policy = policy_of(settings)
     listeners = listen(settings.host, settings.port)
     catalog = Catalog(settings)
     drain = Drain()
     max_files = settings.max_running + settings.max_waiting + UPLOADS_ON_THEIR_WAY
     with Spool(settings.spool_dir, max_files=max_files) as spool:
-        async with opener(settings, catalog) as service:
-            context = Context(
-                settings, service, catalog, spool, Pace(idle_s=settings.upload_idle_s)
-            )
+        async with (
+            open_database(settings) as database,
+            open_access(policy, database) as access,
+            opener(settings, catalog) as service,
+        ):
+            show_first_keys(await create_first_keys(access, settings), sys.stdout)
+            _warn_if_open(settings, policy)
+            pace = Pace(idle_s=settings.upload_idle_s)
+            context = Context(settings, service, catalog, spool, access, pace)
             readiness = Readiness(context, drain)
             app = create_app(context, drain=drain, readiness=readiness)
             server = DrainingServer(
@@ -227,6 +238,11 @@ def uvicorn_config(app: FastAPI) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=ABORT_GRACE_S,
     )
+
+
+def _warn_if_open(settings: Settings, policy: Policy) -> None:
+    if not policy.required and not is_loopback(settings.host):
+        log.warning("everybody who can reach this address may use it: no_auth is set")
 
 
 def _log_addresses(listeners: list[socket.socket]) -> None:

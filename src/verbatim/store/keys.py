@@ -22,12 +22,14 @@ class StoredClientSecret:
     """A client secret as it was minted.
 
     Attributes:
-        key_id: of the key that it stands for; None where none was asked for.
+        key_id: of the stored key that it stands for, if it is one.
+        authenticated: whether who asked for it had shown a key, stored or not.
         expires_at: from then on it opens nothing.
         grant: whatever it was minted with.
     """
 
     key_id: str | None
+    authenticated: bool
     expires_at: datetime
     grant: str
 
@@ -149,6 +151,7 @@ class KeyStore:
                 ClientSecretRow(
                     digest=digest,
                     key_id=secret.key_id,
+                    authenticated=secret.authenticated,
                     expires_at=secret.expires_at,
                     grant=secret.grant,
                 )
@@ -161,7 +164,7 @@ class KeyStore:
             row = await session.get(ClientSecretRow, digest)
             if row is None:
                 return None
-            return StoredClientSecret(row.key_id, row.expires_at, row.grant)
+            return StoredClientSecret(row.key_id, row.authenticated, row.expires_at, row.grant)
 
     async def _one(self, query: Select[KeyRow, float]) -> Key | None:
         async with self._database.reading() as session:

@@ -82,11 +82,12 @@ class KeyDayRow(Table):
 
 
 class ClientSecretRow(Table):
-    """A short-lived secret that stands for a key, or for nobody where none was asked for."""
+    """A short-lived secret that stands for a key, or for whoever asked where none was needed."""
 
     __tablename__ = "client_secrets"
 
     digest: Mapped[str] = mapped_column(String(DIGEST_CHARS), primary_key=True)
     key_id: Mapped[str | None] = mapped_column(ForeignKey(KeyRow.id, ondelete=CASCADE), index=True)
+    authenticated: Mapped[bool]
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     grant: Mapped[str] = mapped_column(Text)

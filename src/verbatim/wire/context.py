@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from verbatim.access.service import Access
 from verbatim.engine.catalog import Catalog
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.settings import Settings
@@ -26,6 +27,7 @@ class Context:
         service: transcribes.
         catalog: the models there are.
         spool: where uploads wait.
+        access: who may ask for what.
         pace: how slow an upload may be.
         heartbeat_s: longest silence of a stream that is being answered.
         clock: seconds that only rise.
@@ -35,6 +37,7 @@ class Context:
     service: TranscriptionService
     catalog: Catalog
     spool: Spool
+    access: Access
     pace: Pace = field(default_factory=Pace)
     heartbeat_s: float = HEARTBEAT_S
     clock: Callable[[], float] = time.monotonic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
@@ -44,7 +44,8 @@ class Dialect:
 
     Attributes:
         name: as in the setting `dialects`.
-        prefixes: paths that belong to it, also where no route of it matches.
+        prefixes: paths that belong to it, with all below them, also where no route of it matches:
+            errors there are told in its shape.
         router: its routes, with full paths.
         render_error: its error shape.
     """
@@ -54,9 +55,16 @@ class Dialect:
     router: APIRouter
     render_error: ErrorRenderer
 
-    def owns(self, path: str) -> bool:
-        """Whether errors under this path are told in this dialect's shape."""
-        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
+
+def owner_of(dialects: Iterable[Dialect], path: str) -> Dialect | None:
+    """The dialect that a path belongs to: of several, the one that says it most precisely."""
+    owners = [
+        (len(prefix), dialect)
+        for dialect in dialects
+        for prefix in dialect.prefixes
+        if path == prefix or path.startswith(f"{prefix}/")
+    ]
+    return max(owners, key=lambda owner: owner[0])[1] if owners else None
 
 
 def retry_headers(error: VerbatimError) -> dict[str, str]:

@@ -134,15 +134,20 @@ def form_schema(model: type[FormModel], file_help: str | None = None) -> dict[st
         model: of the fields.
         file_help: what the field `file` is; None for a form without one.
     """
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-    inlined = _inline(schema, definitions)
-    if not isinstance(inlined, dict):
-        raise TypeError("a model's schema is an object")
+    inlined = inlined_schema(model)
     if file_help is not None:
         file = {"type": "string", "format": "binary", "description": file_help}
         inlined["properties"] = {"file": file, **inlined["properties"]}
         inlined["required"] = ["file", *inlined.get("required", ())]
+    return inlined
+
+
+def inlined_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's JSON schema that refers to nothing outside itself."""
+    schema = model.model_json_schema()
+    inlined = _inline(schema, schema.pop("$defs", {}))
+    if not isinstance(inlined, dict):
+        raise TypeError("a model's schema is an object")
     return inlined
 
 

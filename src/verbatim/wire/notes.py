@@ -19,6 +19,7 @@ class RequestNotes:
 
     request_id: str = ""
     dialect: str = ""
+    key_id: str | None = None
     error: ErrorKind | None = None
     upload_bytes: int = 0
     audio_s: float | None = None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from verbatim.domain.errors import ForbiddenError, ModelNotFoundError, ModelUnavailableError
+from verbatim.domain.keys import Scope
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.known_models import AUTO, DEFAULT_ALIASES, means_default
 from verbatim.engine.model_folder import WEIGHTS_FILE, ModelFiles
 from verbatim.wire.context import Context
+from verbatim.wire.guard import Guard
 
 OWNER: Final = "verbatim"
 
@@ -19,9 +21,12 @@ OWNER: Final = "verbatim"
 def add_model_routes(router: APIRouter, context: Context) -> None:
     """Add the three operations; a name may hold slashes."""
     routes = _ModelRoutes(context)
-    router.add_api_route("/v1/models", routes.list, methods=["GET"])
-    router.add_api_route("/v1/models/{model:path}", routes.retrieve, methods=["GET"])
-    router.add_api_route("/v1/models/{model:path}", routes.delete, methods=["DELETE"])
+    anyone = [Depends(Guard(context, Scope.TRANSCRIBE))]
+    administrator = [Depends(Guard(context, Scope.ADMIN))]
+    one = "/v1/models/{model:path}"
+    router.add_api_route("/v1/models", routes.list, methods=["GET"], dependencies=anyone)
+    router.add_api_route(one, routes.retrieve, methods=["GET"], dependencies=anyone)
+    router.add_api_route(one, routes.delete, methods=["DELETE"], dependencies=administrator)
 
 
 class _ModelRoutes:

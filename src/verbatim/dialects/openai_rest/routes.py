@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from verbatim.dialects.openai_rest.forms import (
     refuse_speakers,
 )
 from verbatim.dialects.openai_rest.models import add_model_routes
+from verbatim.domain.keys import Scope
 from verbatim.domain.transcript import Transcript
 from verbatim.pipeline.service import Recording, Run
 from verbatim.render.formats import FORMATS, Rendered, render
@@ -25,6 +26,7 @@ from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect
 from verbatim.wire.disconnect import while_connected
 from verbatim.wire.forms import form_schema
+from verbatim.wire.guard import Guard, caller_of
 from verbatim.wire.notes import notes_of
 from verbatim.wire.sse import EVENT_STREAM, EventStream
 from verbatim.wire.uploads import receive_form, required_file
@@ -43,14 +45,19 @@ def dialect(context: Context) -> Dialect:
     """The dialect, ready to be mounted."""
     router = APIRouter(tags=["openai"])
     audio = _AudioRoutes(context)
-    _add(router, "/v1/audio/transcriptions", audio.transcribe, TranscriptionForm)
-    _add(router, "/v1/audio/translations", audio.translate, TranslationForm)
+    guard = Guard(context, Scope.TRANSCRIBE)
+    _add(router, "/v1/audio/transcriptions", audio.transcribe, TranscriptionForm, guard)
+    _add(router, "/v1/audio/translations", audio.translate, TranslationForm, guard)
     add_model_routes(router, context)
     return Dialect(NAME, (PREFIX,), router, render_error)
 
 
 def _add(
-    router: APIRouter, path: str, endpoint: Callable[..., Any], form: type[TranslationForm]
+    router: APIRouter,
+    path: str,
+    endpoint: Callable[..., Any],
+    form: type[TranslationForm],
+    guard: Guard,
 ) -> None:
     body = {"multipart/form-data": {"schema": form_schema(form, FILE_HELP)}}
     answers: dict[str, Any] = {row.media_type.partition(";")[0]: {} for row in FORMATS.values()}
@@ -60,6 +67,7 @@ def _add(
         path,
         endpoint,
         methods=["POST"],
+        dependencies=[Depends(guard)],
         response_class=Response,
         responses={
             200: {"description": "The text, in the format asked for.", "content": answers},
@@ -97,7 +105,8 @@ class _AudioRoutes:
             form.discard()
             raise
         recording = Recording(upload.path, upload.digest, upload.release)
-        return asked, await self._context.service.start(recording, wanted)
+        owner = caller_of(request.scope).owner
+        return asked, await self._context.service.start(recording, wanted, owner)
 
     async def _answer(self, request: Request, asked: TranslationForm, run: Run) -> Response:
         started_s = self._context.clock()

@@ -52,6 +52,7 @@ def upgrade() -> None:
         "client_secrets",
         sa.Column("digest", DIGEST, nullable=False),
         sa.Column("key_id", ID),
+        sa.Column("authenticated", sa.Boolean, nullable=False),
         sa.Column("expires_at", TIME, nullable=False),
         sa.Column("grant", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_client_secrets"),

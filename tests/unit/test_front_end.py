@@ -140,10 +140,13 @@ class TestSpeech:
         np.testing.assert_array_equal(kept, expected)
         assert front_end.samples_read == len(recording)
         assert front_end.speech_samples == kept.sum()
-        # A region begins with a chunk that knows the silence before it.
-        gaps = {chunk.start_sample: chunk.gap_before_s for chunk in chunks}
+        # A region begins with a chunk that knows the silence before it; others have no lead.
+        begins = {chunk.start_sample: chunk for chunk in chunks}
         for region in regions:
-            assert gaps[region.start_sample] == region.silence_samples / SAMPLE_RATE_HZ
+            first = begins.pop(region.start_sample)
+            assert first.gap_before_s == region.silence_samples / SAMPLE_RATE_HZ
+            assert first.lead_samples == region.lead_samples
+        assert all(chunk.lead_samples == 0 for chunk in begins.values())
 
     @settings(max_examples=30)
     @given(some_recording(), st.data())

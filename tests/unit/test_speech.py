@@ -146,7 +146,7 @@ def test_regions_are_in_order_apart_and_inside_the_recording(
     at = 0
     for region in regions_of(probabilities, options, total):
         assert at <= region.start_sample < region.end_sample <= total
-        assert region.silence_samples >= 0
+        assert 0 <= region.lead_samples <= region.silence_samples
         at = region.end_sample
 
 
@@ -178,6 +178,13 @@ def test_padding_is_shared_where_two_do_not_fit() -> None:
     assert second.silence_samples == silence
     assert first.end_sample == frames(2.0) * FRAME_SAMPLES + silence // 2
     assert first.silence_samples == frames(1.0) * FRAME_SAMPLES
+    assert first.lead_samples == round(0.4 * SAMPLE_RATE_HZ)
+    assert second.lead_samples == silence // 2
+
+
+def test_speech_at_the_start_of_a_recording_has_what_padding_there_is() -> None:
+    (region,) = regions_of(runs((QUIET, 0.1), (LOUD, 1.0), (QUIET, 1.0)), PLAIN)
+    assert (region.start_sample, region.lead_samples) == (0, frames(0.1) * FRAME_SAMPLES)
 
 
 def test_short_silence_stays_and_short_speech_goes() -> None:

@@ -83,9 +83,10 @@ def some_chunks(draw: st.DrawFn) -> list[SpeechChunk]:
 def some_maps(draw: st.DrawFn) -> TimeMap:
     lengths = draw(st.lists(st.integers(1, 60_000), min_size=1, max_size=6))
     gaps = draw(st.lists(st.integers(1, 100_000), min_size=6, max_size=6))
+    lead = draw(st.sampled_from([0, 4_800]))
     offsets = [0, *accumulate(lengths)]
     pieces = [
-        Piece(offset, offset + sum(gaps[: number + 1]), length)
+        Piece(offset, offset + sum(gaps[: number + 1]), length, min(lead, length))
         for number, (offset, length) in enumerate(zip(offsets, lengths, strict=False))
     ]
     return TimeMap(tuple(pieces))
@@ -179,6 +180,31 @@ class TestRestore:
         far = SEAM_SLACK_S * 2
         assert restore((segment(3.0 - far, 6.0),), MAP)[0].start == pytest.approx(11.0 - far)
 
+    @pytest.mark.parametrize(
+        ("start", "end", "begin"),
+        [
+            (0.0, 0.6, 1.3),
+            (0.2, 0.31, 1.3),
+            (0.3, 0.6, 1.3),
+            (0.5, 0.6, 1.5),
+            (0.1, 0.3, 1.1),
+            (2.1, 2.6, 10.25),
+            (1.9, 2.6, 10.25),
+            (3.0, 3.4, 20.0),
+        ],
+    )
+    def test_nothing_begins_in_the_padding_before_speech(
+        self, start: float, end: float, begin: float
+    ) -> None:
+        leads = (4_800, 4_000, 0)
+        time_map = TimeMap(
+            tuple(replace(piece, lead=n) for piece, n in zip(MAP.pieces, leads, strict=True))
+        )
+        for words in ((), ((start, end),)):
+            (restored,) = restore((segment(start, end, *words),), time_map)
+            assert restored.start == pytest.approx(begin)
+            assert restored.end == MAP.to_recording(end, is_end=True)
+
     def test_nothing_lasts_no_time_on_a_seam(self) -> None:
         (restored,) = restore((segment(2.0, 2.0),), MAP)
         assert (restored.start, restored.end) == (10.0, 10.0)
@@ -236,6 +262,11 @@ class TestPack:
     def test_chunks_that_touch_are_one_piece(self) -> None:
         (window,) = pack([chunk(1.0, 2.0), chunk(3.0, 2.0, 0.5), chunk(6.0, 1.0)])
         assert window.time_map.pieces == (Piece(0, 16_000, 64_000), Piece(64_000, 96_000, 16_000))
+
+    def test_a_piece_knows_the_padding_before_its_speech(self) -> None:
+        chunks = [replace(each, lead_samples=4_800) for each in in_a_row((1.0, 2.0), (1.0, 0.2))]
+        (window,) = pack(chunks)
+        assert [piece.lead for piece in window.time_map.pieces] == [4_800, 3_200]
 
     def test_it_ends_at_the_longest_silence(self) -> None:
         chunks = in_a_row((0.5, 10.0), (0.7, 9.0), (2.0, 5.0), (0.6, 4.0), (0.9, 8.0))
@@ -310,6 +341,15 @@ class TestSpeechBuffer:
         buffer.push(chunk(5.0, 2.0))
         buffer.drop(3 * SAMPLE_RATE_HZ)
         assert buffer.peek().time_map.pieces == (Piece(0, 96_000, 16_000),)
+
+    def test_dropping_into_the_padding_before_speech(self) -> None:
+        buffer = SpeechBuffer()
+        buffer.push(replace(chunk(1.0, 2.0), lead_samples=4_800))
+        leads = []
+        for _ in range(3):
+            buffer.drop(1_800)
+            leads.append(buffer.peek().time_map.pieces[0].lead)
+        assert leads == [3_000, 1_200, 0]
 
     def test_what_is_not_there(self) -> None:
         buffer = SpeechBuffer()

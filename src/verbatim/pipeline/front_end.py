@@ -61,7 +61,7 @@ class FrontEnd:
         self._pcm = _Recent(np.int16)
         self._begin = 0
         """Everything before this sample is handed out or was dropped for good."""
-        self._gap_samples = 0
+        self._gap_samples = self._lead_samples = 0
         self._chunks = self._run(blocks)
 
     def __iter__(self) -> Iterator[SpeechChunk]:
@@ -90,7 +90,8 @@ class FrontEnd:
     def _hand_out_full_windows(self, region: Region) -> Iterator[SpeechChunk]:
         """As much of a region as is longer than a window."""
         if self._begin <= region.start_sample:
-            self._begin, self._gap_samples = region.start_sample, region.silence_samples
+            self._begin = region.start_sample
+            self._gap_samples, self._lead_samples = region.silence_samples, region.lead_samples
         while region.end_sample - self._begin > WINDOW_SAMPLES:
             cut = self._finder.cut(self._begin)
             yield self._chunk(cut.frame * FRAME_SAMPLES)
@@ -98,9 +99,12 @@ class FrontEnd:
 
     def _chunk(self, end: int) -> SpeechChunk:
         chunk = SpeechChunk(
-            self._pcm.take(self._begin, end), self._begin, self._gap_samples / SAMPLE_RATE_HZ
+            self._pcm.take(self._begin, end),
+            self._begin,
+            self._gap_samples / SAMPLE_RATE_HZ,
+            self._lead_samples,
         )
-        self._begin = end
+        self._begin, self._lead_samples = end, 0
         self.speech_samples += len(chunk.samples)
         return chunk
 

@@ -42,11 +42,13 @@ class Region:
         end_sample: where it ends, exclusive.
         silence_samples: from the end of the speech before it (or the start of the recording) to
             the start of its own speech; counts the padding.
+        lead_samples: the padding before its speech.
     """
 
     start_sample: int
     end_sample: int
     silence_samples: int = 0
+    lead_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,11 +60,13 @@ class SpeechChunk:
         start_sample: where it lies in the recording.
         gap_before_s: seconds without speech between the speech before and its own, also where
             they stay in the audio as padding; 0 where it was cut off in the middle of speech.
+        lead_samples: how many of its samples come before its speech.
     """
 
     samples: Pcm
     start_sample: int
     gap_before_s: float
+    lead_samples: int = 0
 
     @property
     def end_sample(self) -> int:
@@ -180,7 +184,8 @@ def settled(state: SpeechState) -> Region | None:
     if state.start is None or state.padded_start is None:
         return None
     end = state.position if state.quiet_since is None else state.quiet_since
-    return Region(state.padded_start, end, state.start - state.last_speech_end)
+    silence, lead = state.start - state.last_speech_end, state.start - state.padded_start
+    return Region(state.padded_start, end, silence, lead)
 
 
 def oldest_needed(state: SpeechState, options: VadOptions) -> int:

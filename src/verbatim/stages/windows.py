@@ -30,11 +30,15 @@ lies mostly after it, begins after it; and the same for ends."""
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the recording in a window; all in samples."""
+    """A stretch of the recording in a window; all in samples.
+
+    `lead` is how much of it comes before its speech.
+    """
 
     window_offset: int
     recording_start: int
     length: int
+    lead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,23 @@ class TimeMap:
 
     def within(self, index: int, time_s: float) -> float:
         """Seconds in the window as seconds in the recording, kept within one piece."""
+        return (self.pieces[index].recording_start + self._offset(index, time_s)) / SAMPLE_RATE_HZ
+
+    def begin_within(self, index: int, start_s: float, end_s: float) -> float:
+        """Where in the recording something begins that is said in a piece, seconds.
+
+        Not before the piece's speech, unless it ends before that as well.
+        """
         piece = self.pieces[index]
-        offset = min(max(0, _to_samples(time_s) - piece.window_offset), piece.length)
+        offset = self._offset(index, start_s)
+        if offset < piece.lead < self._offset(index, end_s):
+            offset = piece.lead
         return (piece.recording_start + offset) / SAMPLE_RATE_HZ
+
+    def _offset(self, index: int, time_s: float) -> int:
+        """Samples from the start of a piece to a moment of the window, kept within the piece."""
+        piece = self.pieces[index]
+        return min(max(0, _to_samples(time_s) - piece.window_offset), piece.length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +156,8 @@ class SpeechBuffer:
             rest = chunk.samples[n_samples:]
             if len(rest):
                 start = chunk.start_sample + n_samples
-                self._chunks.appendleft(SpeechChunk(rest, start, gap_before_s=0.0))
+                lead = max(0, chunk.lead_samples - n_samples)
+                self._chunks.appendleft(SpeechChunk(rest, start, 0.0, lead))
             n_samples -= len(chunk.samples) - len(rest)
 
 
@@ -170,8 +189,9 @@ def restore(segments: tuple[Segment, ...], time_map: TimeMap) -> tuple[Segment, 
     """Segments and words with their times in the recording instead of the window.
 
     A word is placed in the piece in which its middle lies, and ends there at the latest: nobody
-    says half a word before a silence that was taken out. A segment with words begins and ends
-    with them. Order is kept, nothing overlaps, and no start is after its end.
+    says half a word before a silence that was taken out. Nothing begins in the padding before a
+    piece's speech, where attention rests before the first word. A segment with words begins and
+    ends with them. Order is kept, nothing overlaps, and no start is after its end.
     """
     restored: list[Segment] = []
     clock = 0.0
@@ -191,8 +211,8 @@ def _restored_words(words: tuple[Word, ...], time_map: TimeMap, clock: float) ->
     restored: list[Word] = []
     for word in words:
         piece = time_map.piece_index((word.start + word.end) / 2)
-        span = time_map.within(piece, word.start), time_map.within(piece, word.end)
-        start, clock = _ordered(*span, clock)
+        begin = time_map.begin_within(piece, word.start, word.end)
+        start, clock = _ordered(begin, time_map.within(piece, word.end), clock)
         restored.append(replace(word, start=start, end=clock))
     return tuple(restored)
 
@@ -209,7 +229,8 @@ def _segment_span(segment: Segment, time_map: TimeMap) -> tuple[float, float]:
     if middle < last:
         seam = time_map.pieces[last].window_offset
         last -= _to_samples(segment.end) - seam <= slack
-    return time_map.within(first, segment.start), time_map.within(last, segment.end)
+    begin = time_map.begin_within(first, segment.start, segment.end)
+    return begin, time_map.within(last, segment.end)
 
 
 def _ordered(start: float, end: float, clock: float) -> tuple[float, float]:
@@ -247,7 +268,8 @@ def _window(chunks: Sequence[SpeechChunk]) -> PlannedWindow:
         if last and last.recording_start + last.length == chunk.start_sample:
             pieces[-1] = replace(last, length=last.length + length)
         else:
-            pieces.append(Piece(offset, chunk.start_sample, length))
+            lead = min(chunk.lead_samples, length)
+            pieces.append(Piece(offset, chunk.start_sample, length, lead))
         offset += length
     return PlannedWindow(
         np.concatenate([chunk.samples for chunk in chunks]), TimeMap(tuple(pieces))

@@ -177,6 +177,28 @@ class Settings(BaseSettings):
         64, ge=0, description="Transcriptions that may wait; more are told to come back (429)."
     )
 
+    # Live speech
+    max_live_sessions: int = Field(
+        64, gt=0, description="Live sessions at the same time; more are told to come back."
+    )
+    live_idle_s: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds without any audio after which a live session ends; 0: never.",
+    )
+    max_live_s: float = Field(
+        4 * HOUR_S, ge=0, description="Longest live session, in seconds; 0: no limit."
+    )
+    max_message_bytes: int = Field(
+        100 * MIB, gt=0, description="Longest message on a WebSocket, in bytes."
+    )
+    live_resume_s: float = Field(
+        15.0,
+        ge=0,
+        description="Seconds that a live session waits for a client whose connection broke; "
+        "0: it ends with the connection.",
+    )
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important message that is logged."

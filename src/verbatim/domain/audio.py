@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ Samples: TypeAlias = NDArray[np.float32]
 """Waveform (n,), mono at 16 kHz, within ±1."""
 Pcm: TypeAlias = NDArray[np.int16]
 """Waveform (n,), mono at 16 kHz."""
+
+AnyAudio: TypeAlias = Samples | Pcm
+"""Either of the two."""
 
 PCM_FULL_SCALE = 32768.0
 
@@ -65,3 +68,10 @@ def to_pcm(samples: Samples) -> Pcm:
 def to_samples(pcm: Pcm) -> Samples:
     """int16 samples (n,) as float32 (n,) within ±1."""
     return pcm.astype(np.float32) / np.float32(PCM_FULL_SCALE)
+
+
+def as_pcm(samples: AnyAudio) -> Pcm:
+    """Samples (n,) of either kind as int16 (n,)."""
+    if samples.dtype == np.int16:
+        return cast(Pcm, samples)
+    return to_pcm(cast(Samples, samples))

@@ -15,6 +15,8 @@ from verbatim.engine.process import ProcessEngine, Supervision
 from verbatim.engine.protocol import Engine, LoadOptions
 from verbatim.engine.residency import Residency, ResidencyLimits
 from verbatim.engine.vad import SileroVad
+from verbatim.pipeline.live.service import LiveLimits
+from verbatim.pipeline.live.session import SessionTimes
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
@@ -43,11 +45,21 @@ async def open_service(
         frontend=Frontend(SileroVad(), DecodeLimits(max_duration_s=settings.max_audio_s)),
         admission=Admission(settings.max_running, settings.max_waiting, clock),
         drain_s=settings.drain_s,
+        live=live_limits(settings),
+        clock=clock,
     )
     try:
         yield service
     finally:
         await service.aclose()
+
+
+def live_limits(settings: Settings) -> LiveLimits:
+    """What the settings say of live sessions."""
+    return LiveLimits(
+        settings.max_live_sessions,
+        SessionTimes(settings.live_idle_s or None, settings.max_live_s or None),
+    )
 
 
 def _spec(settings: Settings, catalog: Catalog, name: str) -> WorkerSpec:

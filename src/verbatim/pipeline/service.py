@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript
 from verbatim.engine.protocol import EngineDescription
 from verbatim.engine.residency import Residency
+from verbatim.pipeline.live import LiveSessions
+from verbatim.pipeline.live.service import LiveLimits, LiveService
 from verbatim.pipeline.transcribe import Frontend, transcribe
 from verbatim.scheduling.admission import Admission, Load, Place
 from verbatim.scheduling.dispatcher import Dispatcher
@@ -139,6 +142,11 @@ class TranscriptionService:
         frontend: bytes to speech.
         admission: how many run and wait.
         drain_s: seconds that what runs gets to finish when the service is closed.
+        live: bounds on live sessions.
+        clock: seconds that only rise.
+
+    Attributes:
+        live: where live sessions come from.
     """
 
     def __init__(
@@ -147,7 +155,10 @@ class TranscriptionService:
         frontend: Frontend,
         admission: Admission,
         drain_s: float,
+        live: LiveLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.live: LiveSessions = LiveService(models, frontend.vad, live or LiveLimits(), clock)
         self._models = models
         self._frontend = frontend
         self._admission = admission
@@ -256,9 +267,11 @@ class TranscriptionService:
     async def aclose(self) -> None:
         """Admit nothing more, let what runs finish within the drain time, then free the models."""
         self._closing = True
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=self._drain_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        self.live.drain()
+        live = asyncio.create_task(self.live.drained())
+        _, late = await asyncio.wait({live, *self._tasks}, timeout=self._drain_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self.live.aclose()
         await self._models.aclose()

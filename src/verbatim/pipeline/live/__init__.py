@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from verbatim.domain.audio import Pcm, Samples
+from verbatim.domain.audio import AnyAudio
 from verbatim.domain.live import LiveEvent, LiveOptions
 from verbatim.engine.protocol import EngineDescription
 
@@ -33,7 +33,11 @@ class LiveSession(Protocol):
     """One stream of speech.
 
     Audio and orders (`commit`, `clear`, `update`, `finish`) take effect in the order in which they
-    were given. None of the methods but `feed` waits for anything but room.
+    were given. None of the methods waits for the decoding of anything, but `feed` for room.
+
+    A session that was told to finish, or is finishing by itself because it is idle, lasted too long
+    or the server stops, takes nothing more: what it is given then has no effect. Its last events
+    are on their way, and `SessionEnded` says why it ended.
     """
 
     @property
@@ -55,14 +59,11 @@ class LiveSession(Protocol):
         """The model that listens."""
         ...
 
-    async def feed(self, samples: Samples | Pcm) -> None:
+    async def feed(self, samples: AnyAudio) -> None:
         """Hear more audio. Waits while too much of it is still unheard; drops nothing.
 
         Args:
             samples: (n,) float32 within ±1, or int16; mono at 16 kHz, any n.
-
-        Raises:
-            UnavailableError: the session has ended; the events say why.
         """
         ...
 
@@ -71,9 +72,6 @@ class LiveSession(Protocol):
 
         Always gives one `UtteranceEnded` with reason COMMIT and one `Final` (or `Failed`), of an
         empty utterance where nothing was said since the last one.
-
-        Raises:
-            UnavailableError: the session has ended.
         """
         ...
 
@@ -81,9 +79,6 @@ class LiveSession(Protocol):
         """Forget the open utterance and all audio since the last one; gives one `Cleared`.
 
         Utterances that had ended before still get their `Final`.
-
-        Raises:
-            UnavailableError: the session has ended.
         """
         ...
 
@@ -96,15 +91,11 @@ class LiveSession(Protocol):
         Raises:
             BadRequestError: an option that makes no sense, or that the model cannot serve.
             ModelNotFoundError, ModelUnavailableError: another model was asked for.
-            UnavailableError: the session has ended.
         """
         ...
 
     async def finish(self) -> None:
-        """No more audio comes: what is open ends with reason FINISH, then the session.
-
-        A second call, or one after the session's end, does nothing.
-        """
+        """No more audio comes: what is open ends with reason FINISH, then the session."""
         ...
 
     def events(self) -> AsyncIterator[LiveEvent]:
@@ -140,6 +131,10 @@ class LiveSessions(Protocol):
 
     def drain(self) -> None:
         """Open no more, and let every session finish as if its audio had ended here."""
+        ...
+
+    async def drained(self) -> None:
+        """Until every session has finished."""
         ...
 
     async def aclose(self) -> None:

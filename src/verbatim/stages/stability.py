@@ -1,0 +1,222 @@
+"""Which words of a growing utterance will not change any more, and what is still a guess.
+
+Each time more audio is there, the utterance is decoded again with its committed words as a forced
+beginning. Of the words that follow, those are committed that end well before the edge of the audio
+and either say the same as the time before (LocalAgreement-2: Liu et al. 2020; Macháček et al. 2023,
+arXiv 2307.14743) or are almost certain (the idea of AlignAtt, Papi et al. 2023 and 2024,
+arXiv 2305.11408 and 2406.10052: what does not lean on the edge of the audio is safe).
+
+A mark that closes a word (full stop, comma, quotation mark) depends on what comes after it, so it
+waits for the next word and is committed with it. So does a word whose capital is not settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from verbatim.domain.transcript import Word
+from verbatim.stages.word_timing import CLOSING_PUNCTUATION
+
+EDGE_S: Final = 0.5
+"""A word that ends closer to the edge of the audio may still become another one."""
+SURE_PROBABILITY: Final = 0.95
+"""A word more probable than this needs no second opinion."""
+CLOSING_MARKS: Final = CLOSING_PUNCTUATION + "…;；」』】）》〉"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A word without the marks that close it.
+
+    Attributes:
+        before: what closes the word before it, such as ",".
+        text: the word with the space before it, where there is one.
+    """
+
+    before: str
+    text: str
+    start: float
+    end: float
+    probability: float
+
+    @property
+    def key(self) -> str:
+        """What is compared."""
+        return word_key(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What was decoded after the committed words.
+
+    Attributes:
+        units: the words in order.
+        after: what closes the last of them; or all there is, where there are no words.
+    """
+
+    units: tuple[Unit, ...] = ()
+    after: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it is shown."""
+        return "".join(unit.before + unit.text for unit in self.units) + self.after
+
+
+@dataclass(frozen=True, slots=True)
+class StableText:
+    """An utterance's text as far as it is known; the default is its beginning.
+
+    Attributes:
+        words: committed; the marks that close the last one may be missing.
+        guess: what follows, as decoded last.
+    """
+
+    words: tuple[Word, ...] = ()
+    guess: Guess = Guess()
+
+    @property
+    def committed(self) -> str:
+        """What will not change."""
+        return "".join(word.text for word in self.words).strip()
+
+    @property
+    def tail(self) -> str:
+        """What may change, with the space before it where something is committed."""
+        return self.guess.text if self.words else self.guess.text.lstrip()
+
+
+def word_key(text: str) -> str:
+    """A word's letters and digits, whatever their case; of one that has none, all there is."""
+    return "".join(c for c in text.casefold() if c.isalnum()) or text.strip()
+
+
+def advance(
+    state: StableText, guess: Guess, *, edge: float, spaced: bool, sure_until: float | None = None
+) -> StableText:
+    """Compare what was decoded now with the time before, and commit what is stable.
+
+    Args:
+        state: the text so far.
+        guess: what was decoded now after the committed words.
+        edge: where the audio ends, in the time of the words.
+        spaced: whether the language separates words by spaces.
+        sure_until: words that end before this are committed anyhow; None where none are.
+
+    Returns:
+        The new text; its committed text begins with the one before.
+    """
+    stable = 0
+    for place, unit in enumerate(guess.units):
+        forced = sure_until is not None and unit.end <= sure_until
+        settled = unit.end < edge - EDGE_S and (
+            unit.probability > SURE_PROBABILITY or _agree(guess, state.guess, place, spaced=spaced)
+        )
+        if not (forced or settled):
+            break
+        stable = place + 1
+    if stable and sure_until is None and not _capital_settled(guess, state.guess, stable - 1):
+        stable -= 1
+    return _commit(state, guess, stable)
+
+
+def close_sentence(state: StableText) -> StableText:
+    """Give the last committed word the marks that are guessed to close it."""
+    if not state.guess.units:
+        return StableText(_close(state.words, state.guess.after))
+    first, *others = state.guess.units
+    guess = replace(state.guess, units=(replace(first, before=""), *others))
+    return StableText(_close(state.words, first.before), guess)
+
+
+def complete(state: StableText) -> StableText:
+    """Nothing more is said: all of the guess is committed, closing marks included."""
+    ended = _commit(state, state.guess, len(state.guess.units))
+    return StableText(_close(ended.words, ended.guess.after))
+
+
+def delta(before: StableText, after: StableText) -> str:
+    """By what the committed text has grown."""
+    return after.committed[len(before.committed) :]
+
+
+def guess_after(prefix: str, words: Sequence[Word]) -> Guess | None:
+    """The part of a decoded text that follows the forced beginning.
+
+    Args:
+        prefix: the text that the decoding had to begin with, without spaces around it.
+        words: all that was decoded, the beginning included.
+
+    Returns:
+        None where the text does not begin with the prefix, as where nothing was understood.
+    """
+    if not prefix:
+        return _guess(words)
+    whole = "".join(word.text for word in words)
+    lead = len(whole) - len(whole.lstrip())
+    if not whole[lead:].startswith(prefix):
+        return None
+    end = lead + len(prefix)
+    at = 0
+    rest: list[Word] = []
+    for word in words:
+        cut = min(max(end - at, 0), len(word.text))
+        at += len(word.text)
+        if cut < len(word.text):
+            rest.append(replace(word, text=word.text[cut:]))
+    return _guess(rest)
+
+
+def _guess(words: Sequence[Word]) -> Guess:
+    units: list[Unit] = []
+    before = ""
+    for word in words:
+        bare = word.text.rstrip(CLOSING_MARKS + " ")
+        marks = word.text[len(bare) :].rstrip()
+        if bare.strip():
+            units.append(Unit(before, bare, word.start, word.end, word.probability))
+            before = marks
+        else:
+            before += marks
+    return Guess(tuple(units), before)
+
+
+def _agree(now: Guess, then: Guess, place: int, *, spaced: bool) -> bool:
+    """Whether two decodings say the same up to and with the word at `place`.
+
+    Without spaces, where one ends and the next begins is no difference.
+    """
+    if spaced:
+        return place < len(then.units) and all(
+            a.key == b.key
+            for a, b in zip(now.units[: place + 1], then.units[: place + 1], strict=True)
+        )
+    said = "".join(unit.key for unit in now.units[: place + 1])
+    return "".join(unit.key for unit in then.units).startswith(said)
+
+
+def _capital_settled(now: Guess, then: Guess, place: int) -> bool:
+    """Whether a word has no capital, had it before, or is followed by a word that bears it out."""
+    unit = now.units[place]
+    if unit.text == unit.text.lower() or place + 1 < len(now.units):
+        return True
+    return place < len(then.units) and then.units[place].text == unit.text
+
+
+def _commit(state: StableText, guess: Guess, count: int) -> StableText:
+    words = list(state.words)
+    for unit in guess.units[:count]:
+        words = list(_close(words, unit.before))
+        text = unit.text if words else unit.text.lstrip()
+        words.append(Word(text, unit.start, unit.end, unit.probability))
+    left = guess.units[count:]
+    return StableText(tuple(words), Guess(left, guess.after))
+
+
+def _close(words: Sequence[Word], marks: str) -> tuple[Word, ...]:
+    """The words with marks after the last one; without words there is nothing to close."""
+    if not marks or not words:
+        return tuple(words)
+    return (*words[:-1], replace(words[-1], text=words[-1].text + marks))

@@ -1,0 +1,239 @@
+"""Speech with known words for live sessions: audio that sounds like it, an engine that hears it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tests.support.live_server import shared_vad
+from tests.support.synthetic_voice import silence, voice
+
+from verbatim.domain.audio import Samples, Window
+from verbatim.domain.live import (
+    Cleared,
+    Failed,
+    Final,
+    LiveEvent,
+    LiveOptions,
+    Partial,
+    SessionEnded,
+)
+from verbatim.domain.transcript import Segment, WindowResult, Word
+from verbatim.engine.fake import FAKE_DESCRIPTION
+from verbatim.engine.protocol import EngineDescription
+from verbatim.engine.residency import Residency
+from verbatim.pipeline.live import LiveSession
+from verbatim.pipeline.live.service import LiveLimits, LiveService
+from verbatim.scheduling.dispatcher import Dispatcher
+from verbatim.stages.stability import word_key
+
+RATE = 16_000
+WORD_S = 0.4
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What is said, and how it sounds."""
+
+    words: tuple[Word, ...]
+    samples: Samples
+
+    @property
+    def text(self) -> str:
+        return "".join(word.text for word in self.words).strip()
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / RATE
+
+
+def spoken(*parts: str | float, word_s: float = WORD_S, seed: int = 1) -> Speech:
+    """Sentences, and silences in seconds between them. No word may be said twice."""
+    words: list[Word] = []
+    pieces: list[Samples] = []
+    at = 0.0
+    for number, part in enumerate(parts):
+        if isinstance(part, float):
+            pieces.append(silence(part))
+            at += part
+            continue
+        texts = part.split()
+        for place, text in enumerate(texts):
+            start = at + place * word_s
+            words.append(Word(f" {text}", start, start + word_s, 0.9))
+        pieces.append(voice(word_s * len(texts), seed + number))
+        at += word_s * len(texts)
+    keys = [word_key(word.text) for word in words]
+    assert len(set(keys)) == len(keys), "a word is said twice"
+    return Speech(tuple(words), np.concatenate(pieces))
+
+
+async def at_once(windows: Sequence[Window]) -> None:
+    del windows
+
+
+@dataclass
+class SpokenEngine:
+    """Hears the words of a speech in the windows that it is given, by their times.
+
+    What the edge of a window cuts is heard wrong, as a real model would.
+
+    Attributes:
+        interruption: awaited before each call; waits, to be slow, or raises, to fail.
+        mishear: what is heard of a word that a window's end cuts.
+    """
+
+    speech: Speech
+    interruption: Callable[[Sequence[Window]], Awaitable[None]] = at_once
+    mishear: Callable[[Word], str] = lambda word: word.text[: len(word.text) // 2 + 1] + "zz"
+    description: EngineDescription = FAKE_DESCRIPTION
+    windows: list[Window] = field(default_factory=list)
+    running: int = 0
+
+    def describe(self) -> EngineDescription:
+        return self.description
+
+    async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
+        self.running += 1
+        try:
+            self.windows += windows
+            await self.interruption(windows)
+        finally:
+            self.running -= 1
+        return [self._result(window) for window in windows]
+
+    def memory_bytes(self) -> int:
+        return 0
+
+    async def aclose(self) -> None:
+        return None
+
+    def _result(self, window: Window) -> WindowResult:
+        begin, end = window.start_s, window.start_s + window.duration_s
+        prefix = (window.options.prefix or "").split()
+        heard = [Word(f" {text}", 0.0, 0.0, 0.9) for text in prefix]
+        keys = [word_key(word.text) for word in self.speech.words]
+        first = keys.index(word_key(prefix[-1])) + 1 if prefix else 0
+        if prefix and self.speech.words[first - 1].end <= end:
+            heard[-1] = Word(self.speech.words[first - 1].text, 0.0, 0.0, 0.9)
+        for word in self.speech.words[first:]:
+            middle = (word.start + word.end) / 2
+            if not prefix and middle < begin:
+                continue
+            if word.end <= end + 0.01:
+                text = word.text
+            elif word.start < end - 0.1:
+                text = self.mishear(word)
+            else:
+                break
+            times = max(word.start - begin, 0.0), min(word.end - begin, window.duration_s)
+            heard.append(Word(text, *times, word.probability))
+        text = "".join(word.text for word in heard)
+        segments: tuple[Segment, ...] = ()
+        if heard:
+            segments = (
+                Segment(0, 0, 0.0, window.duration_s, text, (), 0.0, -0.1, 1.0, 0.0, tuple(heard)),
+            )
+        language = window.options.language or "en"
+        return WindowResult(
+            segments=segments,
+            tail=None,
+            tokens=(),
+            language=language,
+            language_probability=1.0 if window.options.language else 0.9,
+            language_probabilities=() if window.options.language else (("en", 0.9), ("ko", 0.1)),
+            no_speech_prob=0.0,
+            avg_logprob=-0.1,
+            compression_ratio=1.0,
+            temperature=0.0,
+            advance_s=window.duration_s,
+        )
+
+
+@asynccontextmanager
+async def live_service(engine: Any, limits: LiveLimits | None = None) -> AsyncIterator[LiveService]:
+    """Live sessions on one engine, for every model's name."""
+    loop = asyncio.get_running_loop()
+
+    async def load(name: str) -> Dispatcher:
+        return Dispatcher(engine, clock=loop.time)
+
+    models = Residency(str, load)
+    service = LiveService(models, shared_vad(), limits or LiveLimits(), loop.time)
+    try:
+        yield service
+    finally:
+        await service.aclose()
+        await models.aclose()
+
+
+class Transcriber:
+    """Reads a session's events, and holds it to what it promises."""
+
+    def __init__(self, session: LiveSession) -> None:
+        self.events: list[LiveEvent] = []
+        self.committed: dict[int, str] = {}
+        self.ended: list[int] = []
+        self._session = session
+        self._task = asyncio.create_task(self._read())
+
+    @property
+    def finals(self) -> list[Final]:
+        return [event for event in self.events if isinstance(event, Final)]
+
+    @property
+    def partials(self) -> list[Partial]:
+        return [event for event in self.events if isinstance(event, Partial)]
+
+    @property
+    def text(self) -> str:
+        return " ".join(final.text for final in self.finals if final.text)
+
+    async def done(self) -> Transcriber:
+        await asyncio.wait_for(self._task, 60)
+        assert isinstance(self.events[-1], SessionEnded)
+        return self
+
+    async def _read(self) -> None:
+        async for event in self._session.events():
+            self._check(event)
+            self.events.append(event)
+
+    def _check(self, event: LiveEvent) -> None:
+        assert not any(isinstance(earlier, SessionEnded) for earlier in self.events)
+        if isinstance(event, Partial | Final):
+            text = event.committed if isinstance(event, Partial) else event.text
+            assert text == self.committed.get(event.utterance, "") + event.delta
+            assert "".join(word.text for word in event.words).strip() == text
+            self.committed[event.utterance] = text
+        if isinstance(event, Partial):
+            assert event.utterance not in self.ended
+        if isinstance(event, Final | Failed | Cleared) and event.utterance is not None:
+            assert event.utterance not in self.ended
+            self.ended.append(event.utterance)
+
+
+async def play(
+    session: LiveSession, samples: Samples, piece_s: float = 0.1, pause_s: float = 0.01
+) -> None:
+    """Feed audio in pieces, faster than it was spoken."""
+    size = round(piece_s * RATE)
+    for first in range(0, len(samples), size):
+        await session.feed(samples[first : first + size])
+        await asyncio.sleep(pause_s)
+
+
+async def transcribe_live(
+    engine: Any, speech: Speech, options: LiveOptions | None = None, **how: float
+) -> Transcriber:
+    """A whole session over a speech."""
+    async with live_service(engine) as service:
+        session = await service.open(options or LiveOptions(language="en"))
+        transcriber = Transcriber(session)
+        await play(session, speech.samples, **how)
+        await session.finish()
+        return await transcriber.done()

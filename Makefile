@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install run test lint format clean
+.PHONY: help install run test test-packages lint format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,8 +27,20 @@ $(STAMP): pyproject.toml
 run: install ## serve on http://127.0.0.1:$(PORT)
 	$(BIN)/verbatim serve --port $(PORT)
 
-test: lint ## everything that CI runs: lint, types, layers, all tests
+test: lint test-packages ## everything that CI runs: lint, types, layers, all tests
 	$(BIN)/python -m pytest
+
+# Without it the tests on PostgreSQL are skipped, and say so.
+test-packages: ## where apt and its rights are at hand, what tests use besides: PostgreSQL
+	@if ! command -v initdb >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    echo "installing PostgreSQL for the tests"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql; } \
+	      >/dev/null || echo "PostgreSQL could not be installed; its tests are skipped"; \
+	  else \
+	    echo "PostgreSQL is not installed; its tests are skipped"; \
+	  fi; \
+	fi
 
 lint: install ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

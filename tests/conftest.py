@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.support.postgres import ABSENT, PostgresServer, programs, running_postgres
 
 FOREIGN_PREFIXES = ("VERBATIM_", "HF_")
 FOREIGN_SUFFIX = "_PROXY"
@@ -25,3 +27,21 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
                 patch.delenv(name)
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the tests that want one."""
+    if (bin_folder := programs()) is None:
+        pytest.skip(ABSENT)
+    with running_postgres(bin_folder) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, object]:
+    """Settings that name an empty database, of either kind."""
+    if request.param == "sqlite":
+        return {"data_dir": tmp_path / "data"}
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return {"data_dir": tmp_path / "data", "database_url": server.new_database()}

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "transcribe": ("verbatim.cli.transcribe", "Write down what is said in audio and video files."),
     "serve": ("verbatim.cli.serve", "Run the server."),
     "models": ("verbatim.cli.models", "List, fetch, show and remove models."),
+    "keys": ("verbatim.cli.keys", "Make, list, revoke and import API keys."),
     "settings": ("verbatim.cli.settings", "Show every setting, its value and where it is from."),
     "doctor": ("verbatim.cli.doctor", "Say what works here, and what to do about the rest."),
 }

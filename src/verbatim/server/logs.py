@@ -14,8 +14,16 @@ from structlog.types import Processor, WrappedLogger
 from verbatim.domain.errors import UnavailableError
 from verbatim.settings import Settings
 
-QUIET_LOGGERS = {"httpx": logging.WARNING, "python_multipart": logging.ERROR}
-"""What these tell at lower levels is noise; their errors reach the caller as exceptions."""
+QUIET_LOGGERS = {
+    "httpx": logging.WARNING,
+    "python_multipart": logging.ERROR,
+    "alembic": logging.WARNING,
+    "aiosqlite": logging.WARNING,
+    "psycopg": logging.WARNING,
+    "uvicorn.error": logging.WARNING,
+}
+"""What these tell at lower levels is noise, or holds what is secret: uvicorn tells WebSockets'
+addresses and headers. Their errors reach the caller as exceptions."""
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, MetaData, String, Text
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, MetaData, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -63,11 +63,11 @@ class KeyRow(Table):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     requests_per_minute: Mapped[int | None]
-    audio_minutes_per_day: Mapped[float | None]
+    audio_minutes_per_day: Mapped[float | None] = mapped_column(Double)
     parallel_requests: Mapped[int | None]
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     request_count: Mapped[int] = mapped_column(BigInteger)
-    audio_s: Mapped[float]
+    audio_s: Mapped[float] = mapped_column(Double)
 
 
 class KeyDayRow(Table):
@@ -78,7 +78,7 @@ class KeyDayRow(Table):
     key_id: Mapped[str] = mapped_column(ForeignKey(KeyRow.id, ondelete=CASCADE), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     requests: Mapped[int] = mapped_column(BigInteger)
-    audio_s: Mapped[float]
+    audio_s: Mapped[float] = mapped_column(Double)
 
 
 class ClientSecretRow(Table):

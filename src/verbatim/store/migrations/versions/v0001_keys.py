@@ -29,11 +29,11 @@ def upgrade() -> None:
         sa.Column("expires_at", TIME),
         sa.Column("revoked_at", TIME),
         sa.Column("requests_per_minute", sa.Integer),
-        sa.Column("audio_minutes_per_day", sa.Float),
+        sa.Column("audio_minutes_per_day", sa.Double),
         sa.Column("parallel_requests", sa.Integer),
         sa.Column("last_used_at", TIME),
         sa.Column("request_count", sa.BigInteger, nullable=False),
-        sa.Column("audio_s", sa.Float, nullable=False),
+        sa.Column("audio_s", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_keys"),
         sa.UniqueConstraint("digest", name="uq_keys_digest"),
     )
@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("key_id", ID, nullable=False),
         sa.Column("day", sa.Date, nullable=False),
         sa.Column("requests", sa.BigInteger, nullable=False),
-        sa.Column("audio_s", sa.Float, nullable=False),
+        sa.Column("audio_s", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("key_id", "day", name="pk_key_days"),
         sa.ForeignKeyConstraint(
             ["key_id"], ["keys.id"], name="fk_key_days_key_id", ondelete="CASCADE"

@@ -63,7 +63,7 @@ def files() -> list[tuple[str, Samples]]:
 
 @pytest.fixture(scope="module")
 def engine() -> LocalEngine:
-    return LocalEngine.load(MODEL, "verbatim-demo", LoadOptions(device="cpu"))
+    return LocalEngine.load(MODEL, "verbatim-demo", LoadOptions(device="cpu", short_context=False))
 
 
 @pytest.fixture(scope="module")

@@ -35,15 +35,19 @@ class Clock:
 
 
 class Device:
-    """Holds each batch until it is let go, and notes what it was given."""
+    """Decodes batches in the order they come, each until it is let go, and takes notes."""
 
-    def __init__(self) -> None:
+    def __init__(self, replicas: int) -> None:
+        self.handed: list[list[str]] = []
+        """What the engine was given."""
         self.batches: list[list[str]] = []
+        """What was begun of it."""
         self.fail: Callable[[Sequence[Window]], None] = lambda windows: None
         self.running = 0
         self.most_running = 0
         self.cancelled = 0
         self._turns = asyncio.Semaphore(0)
+        self._free = asyncio.Semaphore(replicas)
 
     def finish(self, batches: int = 1) -> None:
         """Let so many batches end, of those that run or are to come."""
@@ -51,16 +55,20 @@ class Device:
             self._turns.release()
 
     async def __call__(self, windows: Sequence[Window]) -> None:
-        self.batches.append([name_of(window) for window in windows])
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
+        names = [name_of(window) for window in windows]
+        self.handed.append(names)
         try:
-            await self._turns.acquire()
+            async with self._free:
+                self.batches.append(names)
+                self.running += 1
+                self.most_running = max(self.most_running, self.running)
+                try:
+                    await self._turns.acquire()
+                finally:
+                    self.running -= 1
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        finally:
-            self.running -= 1
         self.fail(windows)
 
 
@@ -71,7 +79,7 @@ class Bench:
         self, batch_size: int = 4, replicas: int = 1, max_waiting: int = 1_000, device: str = "cpu"
     ) -> None:
         self.clock = Clock()
-        self.device = Device()
+        self.device = Device(replicas)
         self.engine = FakeEngine(
             name_of,
             self.device,
@@ -218,10 +226,10 @@ async def test_rows_of_a_batch_have_equal_search_options(
 async def test_windows_of_one_encoder_length_go_together() -> None:
     bench = Bench()
     bench.engine = FakeEngine(
-        name_of, bench.device, replace(FAKE_DESCRIPTION, lengths_s=(5.0, 30.0))
+        name_of, bench.device, replace(FAKE_DESCRIPTION, lengths_s=(8.0, 30.0))
     )
     dispatcher = Dispatcher(bench.engine, clock=bench.clock)
-    lengths = {"1": 30, "2": 5, "3": 6, "4": 1}
+    lengths = {"1": 30, "2": 6, "3": 7, "4": 1}
     windows = [window(name, length=seconds * SECOND) for name, seconds in lengths.items()]
     asked = asyncio.create_task(said(dispatcher.lane(INTERACTIVE), windows))
     bench.device.finish(2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from verbatim.domain.request import Task
+from verbatim.domain.units import WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class WindowResult:
             mid-sentence and should be heard again.
         heard_out: nothing follows what was written; where False, the window ends in mid-sentence.
         needed_fallback: no temperature passed the gates; the best of the failures is given.
+        encoded_s: seconds of audio that the encoder was given for this, padding included.
     """
 
     segments: tuple[Segment, ...]
@@ -78,6 +80,7 @@ class WindowResult:
     advance_s: float
     heard_out: bool = True
     needed_fallback: bool = False
+    encoded_s: float = WINDOW_S
 
 
 class WarningCode(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Final
 from verbatim.domain.audio import Window
 from verbatim.domain.request import DecodeOptions, Task
 from verbatim.domain.units import MAX_CONTEXT_TOKENS
+from verbatim.engine.lengths import length_for
 
 REMEMBERED_OPTIONS: Final = 1024
 
@@ -49,5 +49,5 @@ def batch_key(window: Window, lengths_s: Sequence[float]) -> Hashable:
         options.initial_prompt,
         options.hotwords,
         min(len(window.context_tokens), MAX_CONTEXT_TOKENS),
-        bisect_left(lengths_s, window.duration_s),
+        length_for(window.duration_s, lengths_s),
     )

@@ -1,8 +1,9 @@
 """A batch of windows through a Whisper model: features, language, text with fallback, word times.
 
 Source of the procedure: openai-whisper's `transcribe.py` and `decoding.py` (Radford et al. 2022);
-what differs is that rows of one batch go through each step together, and that a retry at a higher
-temperature uses the encoder's output again.
+what differs is that rows of one batch go through each step together, that a retry at a higher
+temperature uses the encoder's output again, and that a short window is first encoded at a length
+that fits it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from verbatim.domain.transcript import Segment, WindowResult
 from verbatim.domain.units import FRAMES_PER_SECOND, HOP_SAMPLES, MAX_TOKENS, TIME_STEP_S
 from verbatim.engine.batching import search_options
 from verbatim.engine.features import FeatureExtractor
+from verbatim.engine.lengths import FULL_LENGTH_S, length_for
 from verbatim.engine.model import Generation, SearchOptions, Storage, WhisperModel
 from verbatim.engine.tokenizer import WhisperTokenizer
 from verbatim.engine.words import Aligner
@@ -32,14 +34,21 @@ from verbatim.stages.fallback import (
 )
 from verbatim.stages.prompts import build_prompt, start_sequence
 from verbatim.stages.segments import Split, TimedTokens, split_at_timestamps
+from verbatim.stages.short_context import LEAST_LANGUAGE_PROBABILITY, doubt
 
 ENGLISH: Final = "en"
 
 
 @dataclass(slots=True)
 class _Row:
-    """One window on its way through the batch."""
+    """One window on its way through the batch.
 
+    Attributes:
+        number: of the window, for whoever wants its result.
+        place: its row in the encoder's output.
+    """
+
+    number: int
     place: int
     window: Window
     language: str = ENGLISH
@@ -52,12 +61,22 @@ class _Row:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """The encoder's output (rows, positions, width) and the audio that a row of it stands for."""
+
+    storage: Storage
+    rows: int
+    length_s: float
+
+
 class Decoder:
     """The steps of a batch; holds the model and constants, nothing of any request.
 
     Args:
         model: the network; see `WhisperModel`.
         languages: codes that the model knows.
+        lengths_s: what may be encoded at once; see `EngineDescription.lengths_s`.
     """
 
     def __init__(
@@ -66,11 +85,13 @@ class Decoder:
         tokenizer: WhisperTokenizer,
         features: FeatureExtractor,
         languages: tuple[str, ...],
+        lengths_s: tuple[float, ...] = FULL_LENGTH_S,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._features = features
         self._languages = languages
+        self._lengths_s = lengths_s
         self._aligner = Aligner(model, tokenizer)
 
     def check(self, windows: Sequence[Window]) -> None:
@@ -94,10 +115,53 @@ class Decoder:
                 )
 
     def run(self, windows: Sequence[Window]) -> list[WindowResult]:
-        """Decode one batch; blocks. Results in the windows' order."""
-        rows = [_Row(place, window) for place, window in enumerate(windows)]
-        mel = self._features.batch([window.samples for window in windows])
-        encoded = self._model.encode(mel)
+        """Decode one batch; blocks. Results in the windows' order.
+
+        A window is encoded at the shortest length that holds it. If its text is in doubt there, it
+        is decoded again at full length, together with the others of which this is true, and gives
+        what it would have given there at once.
+        """
+        found: dict[int, WindowResult] = {}
+        *short, full = self._lengths_s
+        lengths = [length_for(window.duration_s, self._lengths_s) for window in windows]
+        # Not all at the longest of them: a result must not depend on what shares the batch.
+        for length_s in short:
+            fitting = [number for number, each in enumerate(lengths) if each == length_s]
+            found |= self._try(windows, fitting, length_s)
+        found |= self._decode(windows, [n for n in range(len(windows)) if n not in found], full)
+        return [found[number] for number in range(len(windows))]
+
+    def _try(
+        self, windows: Sequence[Window], numbers: Sequence[int], length_s: float
+    ) -> dict[int, WindowResult]:
+        """Decode some windows at a short length; gives the results that are believed."""
+        if not numbers:
+            return {}
+        rows, encoded = self._encode(windows, numbers, length_s)
+        rows = [row for row in rows if _sure_of_language(row)]
+        for group in _groups(rows, _batch_key):
+            self._try_once(group, encoded)
+        return self._results([row for row in rows if row.chosen is not None], encoded)
+
+    def _decode(
+        self, windows: Sequence[Window], numbers: Sequence[int], length_s: float
+    ) -> dict[int, WindowResult]:
+        """Decode some windows for good, with all temperatures."""
+        if not numbers:
+            return {}
+        rows, encoded = self._encode(windows, numbers, length_s)
+        for group in _groups(rows, _batch_key):
+            self._generate(group, encoded)
+        return self._results(rows, encoded)
+
+    def _encode(
+        self, windows: Sequence[Window], numbers: Sequence[int], length_s: float
+    ) -> tuple[list[_Row], _Encoded]:
+        """Some windows as rows that are ready to be decoded."""
+        rows = [_Row(number, place, windows[number]) for place, number in enumerate(numbers)]
+        frames = round(length_s * FRAMES_PER_SECOND)
+        mel = self._features.batch([row.window.samples for row in rows], frames)
+        encoded = _Encoded(self._model.encode(mel), len(rows), length_s)
         self._set_languages(rows, encoded)
         special = self._tokenizer.special
         for row in rows:
@@ -110,15 +174,13 @@ class Decoder:
                 row.start,
                 row.window.context_tokens,
             )
-        for group in _groups(rows, _batch_key):
-            self._generate(group, encoded, len(rows))
-        return self._results(rows, encoded)
+        return rows, encoded
 
     @property
     def _multilingual(self) -> bool:
         return len(self._languages) > 1
 
-    def _set_languages(self, rows: list[_Row], encoded: Storage) -> None:
+    def _set_languages(self, rows: list[_Row], encoded: _Encoded) -> None:
         unknown = []
         for row in rows:
             if row.window.options.language:
@@ -127,31 +189,35 @@ class Decoder:
                 unknown.append(row)
         if not unknown:
             return
-        found = self._model.detect_language(self._rows_of(encoded, unknown, len(rows)))
+        found = self._model.detect_language(self._rows_of(encoded, unknown))
         for row, ranked in zip(unknown, found, strict=True):
             allowed = row.window.options.candidate_languages or self._languages
             row.probabilities = tuple((code, p) for code, p in ranked if code in allowed)
             row.language = row.probabilities[0][0]
 
-    def _rows_of(self, encoded: Storage, rows: Sequence[_Row], batch: int) -> Storage:
+    def _rows_of(self, encoded: _Encoded, rows: Sequence[_Row]) -> Storage:
         """The encoder's output of some rows; where it is all of them, nothing is copied."""
-        if len(rows) == batch:
-            return encoded
-        return self._model.select(encoded, [row.place for row in rows])
+        if len(rows) == encoded.rows:
+            return encoded.storage
+        return self._model.select(encoded.storage, [row.place for row in rows])
 
-    def _generate(self, rows: list[_Row], encoded: Storage, batch: int) -> None:
+    def _try_once(self, rows: list[_Row], encoded: _Encoded) -> None:
+        """Decode rows of equal options at the first temperature; what is in doubt is not chosen."""
+        options = rows[0].window.options
+        attempts = self._attempts(rows, encoded, options.temperatures[0])
+        for row, attempt in zip(rows, attempts, strict=True):
+            split = self._split(row, attempt)
+            if doubt(attempt, split, row.window.duration_s, options.gates) is None:
+                row.chosen = attempt
+
+    def _generate(self, rows: list[_Row], encoded: _Encoded) -> None:
         """Decode rows of equal options, at rising temperatures until the gates are passed."""
         options = rows[0].window.options
         pending = rows
         for temperature in options.temperatures:
-            outputs = self._model.generate(
-                self._rows_of(encoded, pending, batch),
-                [list(row.prompt) for row in pending],
-                **self._search_options(options, temperature, pending),
-            )
+            attempts = self._attempts(pending, encoded, temperature)
             again: list[_Row] = []
-            for row, output in zip(pending, outputs, strict=True):
-                attempt = self._attempt(output, temperature, options)
+            for row, attempt in zip(pending, attempts, strict=True):
                 row.attempts.append(attempt)
                 verdict = judge(attempt, options.gates)
                 if verdict is Verdict.RETRY:
@@ -163,6 +229,16 @@ class Decoder:
                 return
         for row in pending:
             row.chosen, row.failed = best_failure(row.attempts, options.gates), True
+
+    def _attempts(self, rows: list[_Row], encoded: _Encoded, temperature: float) -> list[Attempt]:
+        """One `generate` call for rows of equal options."""
+        options = rows[0].window.options
+        outputs = self._model.generate(
+            self._rows_of(encoded, rows),
+            [list(row.prompt) for row in rows],
+            **self._search_options(options, temperature, rows),
+        )
+        return [self._attempt(output, temperature, options) for output in outputs]
 
     def _search_options(
         self, options: DecodeOptions, temperature: float, rows: Sequence[_Row]
@@ -205,33 +281,35 @@ class Decoder:
             compression_ratio=compression_ratio(text),
         )
 
-    def _results(self, rows: list[_Row], encoded: Storage) -> list[WindowResult]:
-        results = [self._result(row) for row in rows]
+    def _results(self, rows: Sequence[_Row], encoded: _Encoded) -> dict[int, WindowResult]:
+        results = {row.number: self._result(row, encoded) for row in rows}
         wanted = [
             row
-            for row, result in zip(rows, results, strict=True)
+            for row in rows
             if (row.window.options.word_timestamps or row.window.options.token_logprobs)
-            and (result.segments or result.tail)
+            and (results[row.number].segments or results[row.number].tail)
         ]
         for group in _groups(wanted, lambda row: row.start):
             aligned = self._aligner.align(
-                self._rows_of(encoded, group, len(rows)),
-                [results[row.place] for row in group],
+                self._rows_of(encoded, group),
+                [results[row.number] for row in group],
                 [row.window for row in group],
                 group[0].start,
             )
-            for row, result in zip(group, aligned, strict=True):
-                results[row.place] = result
+            results |= {row.number: each for row, each in zip(group, aligned, strict=True)}
         return results
 
-    def _result(self, row: _Row) -> WindowResult:
+    def _split(self, row: _Row, attempt: Attempt) -> Split:
+        frames = len(row.window.samples) // HOP_SAMPLES
+        return split_at_timestamps(
+            attempt.tokens, self._tokenizer.special.first_timestamp, frames / FRAMES_PER_SECOND
+        )
+
+    def _result(self, row: _Row, encoded: _Encoded) -> WindowResult:
         window, attempt = row.window, row.chosen
         if attempt is None:
             raise ValueError("a window was given no temperature to be decoded at")
-        frames = len(window.samples) // HOP_SAMPLES
-        split = split_at_timestamps(
-            attempt.tokens, self._tokenizer.special.first_timestamp, frames / FRAMES_PER_SECOND
-        )
+        split = self._split(row, attempt)
         if row.silent:
             split = Split((), None, window.duration_s, heard_out=True)
         segments = (self._segment(row, attempt, timed) for timed in split.closed)
@@ -249,6 +327,7 @@ class Decoder:
             advance_s=split.advance_s,
             heard_out=split.heard_out,
             needed_fallback=row.failed,
+            encoded_s=encoded.length_s,
         )
 
     def _segment(self, row: _Row, attempt: Attempt, timed: TimedTokens) -> Segment:
@@ -265,6 +344,11 @@ class Decoder:
             no_speech_prob=attempt.no_speech_prob,
             language=row.language,
         )
+
+
+def _sure_of_language(row: _Row) -> bool:
+    """Whether the language was given, or was told with confidence."""
+    return not row.probabilities or row.probabilities[0][1] >= LEAST_LANGUAGE_PROBABILITY
 
 
 def _batch_key(row: _Row) -> Hashable:

@@ -15,6 +15,7 @@ from verbatim.domain.audio import Window
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.transcript import Segment, TokenLogprob, WindowResult, Word
 from verbatim.domain.units import FRAMES_PER_SECOND
+from verbatim.engine.lengths import length_for
 from verbatim.engine.protocol import EngineDescription
 
 FAKE_DESCRIPTION: Final = EngineDescription(
@@ -121,6 +122,7 @@ class FakeEngine:
             compression_ratio=1.0,
             temperature=options.temperatures[0],
             advance_s=window.duration_s,
+            encoded_s=length_for(window.duration_s, self._description.lengths_s),
         )
 
 

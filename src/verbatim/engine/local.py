@@ -19,6 +19,7 @@ from verbatim.domain.transcript import TranscriptWarning, WarningCode, WindowRes
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.decoding import Decoder
 from verbatim.engine.features import FeatureExtractor
+from verbatim.engine.lengths import FULL_LENGTH_S, SHORT_LENGTHS_S
 from verbatim.engine.model import Alignment, Array, Generation, SearchOptions, Storage
 from verbatim.engine.protocol import EngineDescription, LoadOptions
 from verbatim.engine.tokenizer import WhisperTokenizer
@@ -145,7 +146,8 @@ class LocalEngine:
         features = FeatureExtractor(model.n_mels)
         batch = options.batch_size or (CPU_BATCH_WINDOWS if on_cpu else CUDA_BATCH_WINDOWS)
         languages = tokenizer.languages if model.is_multilingual else ("en",)
-        decoder = Decoder(_Model(model), tokenizer, features, languages)
+        lengths_s = SHORT_LENGTHS_S if options.short_context else FULL_LENGTH_S
+        decoder = Decoder(_Model(model), tokenizer, features, languages, lengths_s)
         # Missing GPU libraries only show when something is computed.
         decoder.run([Window(np.zeros(SAMPLE_RATE_HZ, np.int16))])
         return cls(
@@ -158,6 +160,7 @@ class LocalEngine:
                 device_indexes=options.device_indexes,
                 compute_type=str(model.compute_type),
                 batch_size=batch,
+                lengths_s=lengths_s,
                 warnings=warnings,
             ),
             memory_bytes=(folder / "model.bin").stat().st_size,

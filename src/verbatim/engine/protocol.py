@@ -9,18 +9,23 @@ from typing import Protocol
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import InternalError
 from verbatim.domain.transcript import TranscriptWarning, WindowResult
-from verbatim.domain.units import WINDOW_S
+from verbatim.engine.lengths import FULL_LENGTH_S
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """Where and how a model is loaded; "auto" and 0 let the hardware decide."""
+    """Where and how a model is loaded; "auto" and 0 let the hardware decide.
+
+    Attributes:
+        short_context: encode short windows at a length that fits them, see `engine.lengths`.
+    """
 
     device: str = "auto"
     device_indexes: tuple[int, ...] = (0,)
     compute_type: str = "auto"
     cpu_threads: int = 0
     batch_size: int = 0
+    short_context: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,8 @@ class EngineDescription:
         languages: codes the model knows; ("en",) for an English-only one.
         device: "cpu" or "cuda".
         batch_size: how many windows it likes to be given at once.
-        lengths_s: seconds of audio that it encodes at once, rising: a window costs what the
-            shortest that holds it costs.
+        lengths_s: seconds of audio that it encodes at once, rising, the last one 30 s: a window
+            costs what the one that `engine.lengths.length_for` gives costs.
         warnings: what every transcript made with it should say (the demo model, a device that
             did not work).
     """
@@ -44,7 +49,7 @@ class EngineDescription:
     device_indexes: tuple[int, ...]
     compute_type: str
     batch_size: int
-    lengths_s: tuple[float, ...] = (WINDOW_S,)
+    lengths_s: tuple[float, ...] = FULL_LENGTH_S
     warnings: tuple[TranscriptWarning, ...] = ()
 
     @property

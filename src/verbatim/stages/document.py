@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from verbatim.domain.transcript import Segment, TranscriptWarning, WarningCode, Word
 from verbatim.stages.repetition import allowed_repeats, without_loops
+from verbatim.stages.text_units import normalise, split_units
 
 DOUBTFUL_LOGPROB: Final = -1.0
 """Mean log probability a token under which a segment is a guess (the gate of Whisper's paper)."""
 MOST_CHARACTERS_PER_SECOND: Final = 45.0
 """Nobody speaks faster; auctioneers reach about 30."""
 _SHORTEST_JUDGED_S: Final = 1.0
-_UNIT: Final = re.compile(r"\s*(?:[぀-ヿ㐀-䶿一-鿿豈-﫿]|[^\s぀-ヿ㐀-䶿一-鿿豈-﫿]+)")
-"""A word, or one character of a script without spaces, with the space before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +40,17 @@ def append(
     written: list[Segment] = []
     for raw in segments:
         segment, looped = _collapse(raw)
-        normal = _normalise(segment.text)
+        normal = normalise(segment.text)
         if not normal and not segment.text.strip():
             continue
         repeats = state.repeats + 1 if normal == state.last_text else 1
         state = replace(state, last_text=normal, repeats=repeats)
         start, end = max(segment.start, state.last_end), max(segment.end, state.last_end)
-        if looped or repeats > allowed_repeats(len(_units(segment.text))):
+        if looped or repeats > allowed_repeats(len(split_units(segment.text))):
             state = _warn(state, WarningCode.REPETITION, start, end)
         elif _is_guess(segment):
             state = _warn(state, WarningCode.LOW_CONFIDENCE, start, end)
-        if repeats > allowed_repeats(len(_units(segment.text))):
+        if repeats > allowed_repeats(len(split_units(segment.text))):
             continue
         placed = replace(
             segment,
@@ -66,24 +64,16 @@ def append(
     return state, tuple(written)
 
 
-def _units(text: str) -> list[str]:
-    return _UNIT.findall(text)
-
-
-def _normalise(text: str) -> str:
-    return re.sub(r"\W+", " ", text).strip().casefold()
-
-
 def _collapse(segment: Segment) -> tuple[Segment, bool]:
     """The segment without its inner loops, and whether there were any."""
-    units = _units(segment.text)
-    kept = without_loops([_normalise(unit) or unit for unit in units])
+    units = split_units(segment.text)
+    kept = without_loops([normalise(unit) or unit for unit in units])
     if len(kept) == len(units):
         return segment, False
     text = "".join(units[place] for place in kept)
     words = segment.words
     if words:
-        places = without_loops([_normalise(word.text) or word.text for word in words])
+        places = without_loops([normalise(word.text) or word.text for word in words])
         words = tuple(words[place] for place in places)
         text = "".join(word.text for word in words)
     return replace(segment, text=text, words=words, logprobs=None), True

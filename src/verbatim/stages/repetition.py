@@ -6,7 +6,7 @@ collapsed here. People do repeat themselves, so short repeats stay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,16 +39,22 @@ def allowed_repeats(length: int) -> int:
     return min(repeats for shortest, repeats in _ALLOWED_REPEATS if length >= shortest)
 
 
-def find_loops(units: Sequence[str]) -> list[Loop]:
+def find_loops(
+    units: Sequence[str],
+    allowed: Callable[[int], int] = allowed_repeats,
+    longest: int = LONGEST_UNIT,
+) -> list[Loop]:
     """Loops in order, not overlapping; of several readings the shortest body wins.
 
     Args:
         units: words or characters, normalised as the caller wants them compared.
+        allowed: how often in a row a body of so many units is believed.
+        longest: units in the longest body looked for.
     """
     loops: list[Loop] = []
     at = 0
     while at < len(units):
-        loop = _loop_at(units, at)
+        loop = _loop_at(units, at, allowed, longest)
         if loop:
             loops.append(loop)
             at = loop.end
@@ -57,9 +63,11 @@ def find_loops(units: Sequence[str]) -> list[Loop]:
     return loops
 
 
-def _loop_at(units: Sequence[str], start: int) -> Loop | None:
+def _loop_at(
+    units: Sequence[str], start: int, allowed: Callable[[int], int], longest: int
+) -> Loop | None:
     rest = len(units) - start
-    for length in range(1, min(LONGEST_UNIT, rest // 2) + 1):
+    for length in range(1, min(longest, rest // 2) + 1):
         # Most places are ruled out by one comparison.
         if units[start] != units[start + length]:
             continue
@@ -70,7 +78,7 @@ def _loop_at(units: Sequence[str], start: int) -> Loop | None:
             == units[start + repeats * length : start + (repeats + 1) * length]
         ):
             repeats += 1
-        if repeats > allowed_repeats(length):
+        if repeats > allowed(length):
             return Loop(start, length, repeats)
     return None
 

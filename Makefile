@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: help install run test test-packages lint format clean
 
 help: ## show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(STAMP) ## make .venv with everything; the command is then .venv/bin/verbatim
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from tests.support.dispatch_bench import SECOND, Bench, Clock, name_of, said, settle, window
 
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import (
@@ -21,104 +21,9 @@ from verbatim.domain.request import DecodeOptions, Priority
 from verbatim.domain.transcript import WindowResult
 from verbatim.engine.fake import FAKE_DESCRIPTION, FakeEngine
 from verbatim.engine.protocol import EngineDescription, WindowsLostError
-from verbatim.scheduling.dispatcher import Dispatcher, Lane
+from verbatim.scheduling.dispatcher import Dispatcher
 
 LIVE, INTERACTIVE, JOB = Priority.LIVE, Priority.INTERACTIVE, Priority.JOB
-SECOND = 16_000
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class Device:
-    """Decodes batches in the order they come, each until it is let go, and takes notes."""
-
-    def __init__(self, replicas: int) -> None:
-        self.handed: list[list[str]] = []
-        """What the engine was given."""
-        self.batches: list[list[str]] = []
-        """What was begun of it."""
-        self.fail: Callable[[Sequence[Window]], None] = lambda windows: None
-        self.running = 0
-        self.most_running = 0
-        self.cancelled = 0
-        self._turns = asyncio.Semaphore(0)
-        self._free = asyncio.Semaphore(replicas)
-
-    def finish(self, batches: int = 1) -> None:
-        """Let so many batches end, of those that run or are to come."""
-        for _ in range(batches):
-            self._turns.release()
-
-    async def __call__(self, windows: Sequence[Window]) -> None:
-        names = [name_of(window) for window in windows]
-        self.handed.append(names)
-        try:
-            async with self._free:
-                self.batches.append(names)
-                self.running += 1
-                self.most_running = max(self.most_running, self.running)
-                try:
-                    await self._turns.acquire()
-                finally:
-                    self.running -= 1
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        self.fail(windows)
-
-
-class Bench:
-    """A dispatcher on a fake engine that says each window's name."""
-
-    def __init__(
-        self, batch_size: int = 4, replicas: int = 1, max_waiting: int = 1_000, device: str = "cpu"
-    ) -> None:
-        self.clock = Clock()
-        self.device = Device(replicas)
-        self.engine = FakeEngine(
-            name_of,
-            self.device,
-            replace(
-                FAKE_DESCRIPTION,
-                batch_size=batch_size,
-                device=device,
-                device_indexes=tuple(range(replicas)),
-            ),
-        )
-        self.dispatcher = Dispatcher(self.engine, clock=self.clock, max_waiting=max_waiting)
-
-    def ask(
-        self, *names: str, priority: Priority = INTERACTIVE, lane: Lane | None = None
-    ) -> asyncio.Task[list[str]]:
-        """A request with windows of these names; gives what they said."""
-        return asyncio.create_task(
-            said(lane or self.dispatcher.lane(priority), [window(name) for name in names])
-        )
-
-
-def window(name: str, options: DecodeOptions | None = None, length: int = SECOND) -> Window:
-    return Window(
-        np.ones(length, np.int16), options=options or DecodeOptions(), start_s=float(name or 0)
-    )
-
-
-def name_of(window: Window) -> str:
-    return f"{window.start_s:.0f}"
-
-
-async def said(lane: Lane, windows: Sequence[Window]) -> list[str]:
-    return [result.segments[0].text.strip() for result in await lane.run(windows)]
-
-
-async def settle() -> None:
-    """Let everything happen that needs no time."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_an_idle_engine_starts_at_once() -> None:
@@ -197,7 +102,6 @@ async def test_an_owner_with_many_requests_has_one_share() -> None:
     running = bench.ask("0")
     await settle()
     many = [bench.ask(str(n), lane=bench.dispatcher.lane(INTERACTIVE, "many")) for n in range(1, 5)]
-    await settle()
     one = bench.ask("11", "12", lane=bench.dispatcher.lane(INTERACTIVE, "one"))
     bench.device.finish(7)
     await asyncio.gather(running, *many, one)
@@ -348,11 +252,13 @@ async def test_after_an_error_nothing_more_of_the_call_is_begun() -> None:
 
     bench.device.fail = broken
     asked = bench.ask("1", "2", "3")
-    bench.device.finish(3)
+    bench.device.finish()
     with pytest.raises(InternalError, match="broken"):
         await asked
     await settle()
-    assert bench.device.batches == [["1"]]
+    assert bench.device.handed == [["1"], ["2"]]
+    assert bench.device.cancelled == 1
+    assert bench.device.running == 0
 
 
 class Losing(FakeEngine):
@@ -401,18 +307,18 @@ async def test_an_engine_that_breaks_its_word_leaves_nobody_waiting() -> None:
 
 async def test_what_is_too_late_is_answered_and_not_run() -> None:
     bench = Bench(batch_size=1)
-    running = bench.ask("1")
+    busy = bench.ask("1", "2", priority=LIVE)
     await settle()
-    late = bench.ask("2", lane=bench.dispatcher.lane(LIVE, deadline_s=5.0))
-    patient = bench.ask("3", lane=bench.dispatcher.lane(JOB, deadline_s=50.0))
+    late = bench.ask("3", lane=bench.dispatcher.lane(LIVE, deadline_s=5.0))
+    patient = bench.ask("4", lane=bench.dispatcher.lane(JOB, deadline_s=50.0))
     await settle()
     bench.clock.now_s = 5.0
-    bench.device.finish(2)
+    bench.device.finish(3)
     with pytest.raises(UnavailableError) as refused:
         await late
     assert refused.value.retry_after_s is not None
-    assert list(await asyncio.gather(running, patient)) == [["1"], ["3"]]
-    assert bench.device.batches == [["1"], ["3"]]
+    assert list(await asyncio.gather(busy, patient)) == [["1", "2"], ["4"]]
+    assert bench.device.batches == [["1"], ["2"], ["4"]]
 
 
 async def test_who_brings_too_much_waits_for_room_and_live_does_not() -> None:

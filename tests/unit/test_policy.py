@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from verbatim.domain.request import Priority
 from verbatim.scheduling.line import Line, Waiting
-from verbatim.scheduling.policy import BATCHES_TO_LATE, PATIENCE_S, Limits, next_batch
+from verbatim.scheduling.policy import (
+    BATCHES_TO_LATE,
+    PATIENCE_S,
+    Limits,
+    makes_way,
+    next_batch,
+)
 
 LIVE, INTERACTIVE, JOB = Priority.LIVE, Priority.INTERACTIVE, Priority.JOB
 ORDINARY_TURN = 1
@@ -138,6 +144,42 @@ def test_the_latest_goes_first_in_its_turn_only() -> None:
     assert next_batch(line, now_s - 1.0, BATCHES_TO_LATE, ONE) == (live,)
 
 
+@pytest.mark.parametrize(
+    ("leader", "comes", "late", "turn", "makes"),
+    [
+        (JOB, LIVE, False, ORDINARY_TURN, True),
+        (JOB, INTERACTIVE, False, ORDINARY_TURN, True),
+        (INTERACTIVE, LIVE, False, ORDINARY_TURN, True),
+        (JOB, JOB, False, ORDINARY_TURN, False),
+        (LIVE, LIVE, False, ORDINARY_TURN, False),
+        (INTERACTIVE, JOB, False, ORDINARY_TURN, False),
+        (JOB, LIVE, True, ORDINARY_TURN, True),
+        (JOB, LIVE, False, BATCHES_TO_LATE, True),
+        (JOB, LIVE, True, BATCHES_TO_LATE, False),
+    ],
+)
+def test_who_makes_way_for_whom(
+    leader: Priority, comes: Priority, late: bool, turn: int, makes: bool
+) -> None:
+    line = Line()
+    chosen = put(line, leader, request="chosen")
+    line.serve(chosen)
+    now_s = PATIENCE_S[leader] if late else 0.0
+    assert not makes_way(chosen, line, now_s, turn)
+    put(line, comes, request="comes", now_s=now_s)
+    assert makes_way(chosen, line, now_s, turn) == makes
+
+
+def test_a_deadline_is_put_back_too() -> None:
+    line = Line()
+    waiting = line.add(LIVE, "o", "r", "k", 0.0, deadline_s=2.0)
+    line.serve(waiting)
+    assert line.expired(2.0) == []
+    line.put_back(waiting)
+    assert line.expired(2.0) == [waiting]
+    assert len(line) == 1
+
+
 def test_among_the_late_it_is_lateness_that_counts() -> None:
     line = Line()
     job = put(line, JOB, request="job", now_s=0.0)
@@ -192,6 +234,7 @@ class Simulation:
         assert len(batch) == len(set(batch)) <= self.limits.rows
         if batch:
             self._check(batch)
+            self._recall(batch)
         for waiting in batch:
             self.line.serve(waiting)
             del self.waiting[waiting]
@@ -221,6 +264,13 @@ class Simulation:
             and (self.limits.mixed or waiting.priority is leader.priority)
         ]
         assert len(batch) == min(self.limits.rows, len(fitting))
+
+    def _recall(self, batch: tuple[Waiting, ...]) -> None:
+        """What is served and put back is where it was."""
+        for change in (self.line.serve, self.line.put_back):
+            for waiting in batch:
+                change(waiting)
+        assert next_batch(self.line, self.now_s, self.turn, self.limits) == batch
 
     def _note_who_is_late(self) -> None:
         """Each turn for the late serves the one most overdue, so a late window's end is known."""

@@ -15,10 +15,12 @@ from verbatim.domain.transcript import WindowResult
 from verbatim.engine.batching import batch_key
 from verbatim.engine.protocol import Engine, EngineDescription, WindowsLostError
 from verbatim.scheduling.line import NEVER_S, Line, Waiting
-from verbatim.scheduling.policy import Limits, next_batch
+from verbatim.scheduling.policy import Limits, makes_way, next_batch
 
 MAX_WAITING_WINDOWS: Final = 1024
 """Of each priority; a window is up to 960 kB."""
+BATCHES_AHEAD: Final = 1
+"""That the engine has for each replica besides the one that is decoded."""
 RETRY_S: Final = 10.0
 STOPPING: Final = "The model is being unloaded; send the request again in a moment."
 TOO_LATE: Final = (
@@ -62,7 +64,7 @@ class _Call:
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    """A window of a call; `batch` from when it is decoded."""
+    """A window of a call; `batch` from when the engine has it."""
 
     call: _Call
     place: int
@@ -73,8 +75,17 @@ class _Row:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
+    """Rows that the engine has.
+
+    Attributes:
+        turn: its number for the policy.
+        begun: it is decoded now; otherwise it is only made ready, and may be recalled.
+    """
+
     rows: list[_Row]
+    turn: int
     task: asyncio.Task[None]
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +125,9 @@ class Dispatcher:
 
     As many batches are decoded at once as the engine has replicas. Whenever one is free, the next
     batch is chosen by `next_batch` from what waits at that moment; nothing waits for a batch to
-    fill.
+    fill. Where full batches wait, the engine has one more for each replica, so that it can bring
+    the windows over and compute their features meanwhile; that one is recalled when somebody more
+    urgent comes.
 
     Args:
         engine: closed with the dispatcher.
@@ -136,9 +149,10 @@ class Dispatcher:
         self._room = {priority: asyncio.Semaphore(max_waiting) for priority in Priority}
         self._line = Line()
         self._rows: dict[Waiting, _Row] = {}
-        self._batches: set[_Batch] = set()
+        self._batches: list[_Batch] = []
+        """In the engine's order: those that are decoded first."""
         self._requests = count()
-        self._turns = count(1)
+        self._turn = 1
         self._woken = False
         self._closed = False
 
@@ -203,15 +217,19 @@ class Dispatcher:
         call.end()
         for row in call.rows:
             if row.waiting in self._rows:
-                self._line.remove(row.waiting)
-                self._forget(row.waiting)
+                self._drop(row)
             elif row.batch is not None and all(other.call.over for other in row.batch.rows):
                 row.batch.task.cancel()
 
-    def _forget(self, waiting: Waiting) -> _Row:
-        """What is taken out of the line makes room."""
-        self._room[waiting.priority].release()
-        return self._rows.pop(waiting)
+    def _drop(self, row: _Row) -> None:
+        """Take out of the line what will not be decoded."""
+        self._line.remove(row.waiting)
+        del self._rows[row.waiting]
+        self._make_room(row)
+
+    def _make_room(self, row: _Row) -> None:
+        """A window makes room for others when it is begun, or will never be."""
+        self._room[row.waiting.priority].release()
 
     def _wake(self) -> None:
         # In the loop's next round, so that windows that come at the same time share a batch.
@@ -223,33 +241,76 @@ class Dispatcher:
         self._woken = False
         now_s = self._clock()
         for waiting in self._line.expired(now_s):
-            self._rows[waiting].call.fail(UnavailableError(TOO_LATE, retry_after_s=RETRY_S))
-            self._line.remove(waiting)
-            self._forget(waiting)
-        while self._line and (free := self._description.replicas - len(self._batches)):
-            # Free replicas share what there is, and none has more than it likes.
-            rows = min(self._description.batch_size, -(-len(self._line) // free))
-            limits = Limits(rows, mixed=self._description.device == "cuda")
-            self._begin(next_batch(self._line, now_s, next(self._turns), limits))
+            row = self._rows[waiting]
+            row.call.fail(UnavailableError(TOO_LATE, retry_after_s=RETRY_S))
+            self._drop(row)
+        self._recall(lambda batch: makes_way(batch.rows[0].waiting, self._line, now_s, batch.turn))
+        while self._line and (chosen := self._choose(now_s)):
+            self._hand_out(chosen)
+        for batch in self._batches[: self._description.replicas]:
+            self._note_begun(batch)
 
-    def _begin(self, chosen: Sequence[Waiting]) -> None:
+    def _choose(self, now_s: float) -> Sequence[Waiting]:
+        """The next batch; none where the engine has enough."""
+        replicas, most = self._description.replicas, self._description.batch_size
+        mixed = self._description.device == "cuda"
+        free = replicas - len(self._batches)
+        if free > 0:
+            # Free replicas share what there is, and none has more than it likes.
+            rows = min(most, -(-len(self._line) // free))
+            return next_batch(self._line, now_s, self._turn, Limits(rows, mixed))
+        if len(self._batches) >= replicas * (1 + BATCHES_AHEAD):
+            return ()
+        ahead = next_batch(self._line, now_s, self._turn, Limits(most, mixed))
+        # One that is not full may still fill while the device is busy.
+        return ahead if len(ahead) == most else ()
+
+    def _hand_out(self, chosen: Sequence[Waiting]) -> None:
         rows = []
         for waiting in chosen:
             self._line.serve(waiting)
-            rows.append(self._forget(waiting))
-        batch = _Batch(rows, asyncio.create_task(self._decode(rows)))
+            rows.append(self._rows.pop(waiting))
+        batch = _Batch(rows, self._turn, asyncio.create_task(self._decode(rows)))
+        self._turn += 1
         for row in rows:
             row.batch = batch
-        self._batches.add(batch)
+        self._batches.append(batch)
         batch.task.add_done_callback(lambda task: self._end(batch, task))
 
+    def _note_begun(self, batch: _Batch) -> None:
+        if not batch.begun:
+            batch.begun = True
+            for row in batch.rows:
+                self._make_room(row)
+
+    def _recall(self, is_recalled: Callable[[_Batch], bool]) -> None:
+        """Take batches that are not begun out of the engine, their windows back to their places."""
+        for batch in self._batches[: self._description.replicas - 1 : -1]:
+            if batch.task.done() or not is_recalled(batch):
+                continue
+            self._batches.remove(batch)
+            batch.task.cancel()
+            if batch.turn == self._turn - 1:
+                self._turn = batch.turn
+            for row in batch.rows:
+                row.batch = None
+                if row.call.over:
+                    self._make_room(row)
+                else:
+                    self._line.put_back(row.waiting)
+                    self._rows[row.waiting] = row
+
     def _end(self, batch: _Batch, task: asyncio.Task[None]) -> None:
-        self._batches.discard(batch)
-        if task.cancelled() or task.exception() is not None:
+        failed = task.cancelled() or task.exception() is not None
+        if batch not in self._batches:
+            return  # It was recalled.
+        self._batches.remove(batch)
+        self._note_begun(batch)
+        if failed:
             # By the engine or the end of the program: whoever still waits must not wait for ever.
             for row in batch.rows:
                 row.call.fail(UnavailableError(STOPPING, retry_after_s=RETRY_S))
-        if self._line:
+        if self._line or self._batches:
             self._wake()
 
     async def _decode(self, rows: Sequence[_Row]) -> None:
@@ -280,10 +341,10 @@ class Dispatcher:
         Who still waits gets UnavailableError.
         """
         self._closed = True
+        self._recall(lambda _: True)
         for row in list(self._rows.values()):
             row.call.fail(UnavailableError(STOPPING, retry_after_s=RETRY_S))
-            self._line.remove(row.waiting)
-            self._forget(row.waiting)
+            self._drop(row)
         if self._batches:
             await asyncio.wait({batch.task for batch in self._batches})
         await self._engine.aclose()

@@ -106,6 +106,14 @@ class _Rank:
         flow.tag = max(flow.tag, self._served_tag) + self._requests[owner]
         return flow.tag
 
+    def again(self, waiting: Waiting) -> None:
+        """Count a window that had left as one of its request's again."""
+        flow = self._flows.get(waiting.request)
+        if flow is None:
+            flow = self._flows[waiting.request] = _Flow(waiting.tag)
+            self._requests[waiting.owner] += 1
+        flow.windows += 1
+
     def add(self, waiting: Waiting) -> None:
         self.fair.add(waiting)
         self.arrived.add(waiting)
@@ -160,11 +168,19 @@ class Line:
         number = next(self._numbers)
         tag = rank.tag(request, owner)
         waiting = Waiting(number, priority, request, owner, key, tag, now_s, deadline_s)
-        rank.add(waiting)
-        if deadline_s < NEVER_S:
+        self._insert(waiting)
+        return waiting
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Take in again, at its old place, a window that was served and not decoded."""
+        self._ranks[waiting.priority].again(waiting)
+        self._insert(waiting)
+
+    def _insert(self, waiting: Waiting) -> None:
+        self._ranks[waiting.priority].add(waiting)
+        if waiting.deadline_s < NEVER_S:
             self._deadlines.add(waiting)
         self._length += 1
-        return waiting
 
     def remove(self, waiting: Waiting) -> None:
         """Take a window out, whatever becomes of it; it must be in the line."""

@@ -20,6 +20,10 @@ PATIENCE_S: Final[Mapping[Priority, float]] = MappingProxyType(
     {Priority.LIVE: 1.0, Priority.INTERACTIVE: 10.0, Priority.JOB: 60.0}
 )
 """How long a window waits in good order."""
+_RANK: Final[Mapping[Priority, int]] = MappingProxyType(
+    {priority: rank for rank, priority in enumerate(Priority)}
+)
+"""Priority is declared from the most urgent to the least."""
 BATCHES_TO_LATE: Final = 4
 """One batch of so many is for who is late."""
 
@@ -64,8 +68,25 @@ def next_batch(line: Line, now_s: float, turn: int, limits: Limits) -> tuple[Wai
     return tuple(chosen)
 
 
+def makes_way(leader: Waiting, line: Line, now_s: float, turn: int) -> bool:
+    """Whether a batch that was chosen, and is not begun, would not be the first choice any more.
+
+    It makes way for who is more urgent, but not where its turn is one for the late and it is late:
+    so whoever was given a turn for being late is decoded in it.
+
+    Args:
+        leader: the first window of the batch.
+        line: who waits, the batch's own windows not among them.
+        now_s: as for `next_batch`.
+        turn: the batch's number.
+    """
+    if turn % BATCHES_TO_LATE == 0 and _due_s(leader) <= now_s:
+        return False
+    first = _first(line)
+    return first is not None and _RANK[first.priority] < _RANK[leader.priority]
+
+
 def _first(line: Line) -> Waiting | None:
-    # Priority is declared from the most urgent to the least.
     return next(filter(None, map(line.first, Priority)), None)
 
 

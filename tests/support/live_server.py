@@ -25,6 +25,7 @@ from verbatim.engine.fake import FakeEngine
 from verbatim.engine.protocol import Engine
 from verbatim.engine.residency import Residency
 from verbatim.engine.vad import SileroVad
+from verbatim.pipeline.local_service import live_limits
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
@@ -97,7 +98,8 @@ class LiveServer:
 
     def idle(self) -> bool:
         load = self.context.service.load()
-        return not (load.running or load.waiting or self.drain.running or self.spooled())
+        live = self.context.service.live.load().sessions
+        return not (load.running or load.waiting or live or self.drain.running or self.spooled())
 
 
 @cache
@@ -119,6 +121,7 @@ def fake_service(
         frontend=Frontend(shared_vad()),
         admission=Admission(settings.max_running, settings.max_waiting, time.monotonic),
         drain_s=settings.drain_s,
+        live=live_limits(settings),
     )
 
 
@@ -178,7 +181,9 @@ class _ServerThread(threading.Thread):
 
     async def _serve_context(self, context: Context, database: Database) -> None:
         drain = Drain()
-        self._server = uvicorn.Server(uvicorn_config(create_app(context, drain=drain)))
+        self._server = uvicorn.Server(
+            uvicorn_config(create_app(context, drain=drain), self._settings.max_message_bytes)
+        )
         (listener,) = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._live = LiveServer(url, self._engine, context, drain, self._logs, database)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from tests.support.live_server import shared_vad
@@ -23,8 +22,8 @@ from verbatim.domain.live import (
     SessionEnded,
 )
 from verbatim.domain.transcript import Segment, WindowResult, Word
-from verbatim.engine.fake import FAKE_DESCRIPTION
-from verbatim.engine.protocol import EngineDescription
+from verbatim.engine.fake import FakeEngine, Interruption
+from verbatim.engine.protocol import Engine
 from verbatim.engine.residency import Residency
 from verbatim.pipeline.live import LiveSession
 from verbatim.pipeline.live.service import LiveLimits, LiveService
@@ -76,41 +75,31 @@ async def at_once(windows: Sequence[Window]) -> None:
     del windows
 
 
-@dataclass
-class SpokenEngine:
+def cut_short(word: Word) -> str:
+    """What is heard of a word that a window's end cuts."""
+    return word.text[: len(word.text) // 2 + 1] + "zz"
+
+
+class SpokenEngine(FakeEngine):
     """Hears the words of a speech in the windows that it is given, by their times.
 
-    What the edge of a window cuts is heard wrong, as a real model would.
+    What the edge of a window cuts is heard wrong, as by a real model.
 
-    Attributes:
+    Args:
+        speech: what is said.
         interruption: awaited before each call; waits, to be slow, or raises, to fail.
         mishear: what is heard of a word that a window's end cuts.
     """
 
-    speech: Speech
-    interruption: Callable[[Sequence[Window]], Awaitable[None]] = at_once
-    mishear: Callable[[Word], str] = lambda word: word.text[: len(word.text) // 2 + 1] + "zz"
-    description: EngineDescription = FAKE_DESCRIPTION
-    windows: list[Window] = field(default_factory=list)
-    running: int = 0
-
-    def describe(self) -> EngineDescription:
-        return self.description
-
-    async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
-        self.running += 1
-        try:
-            self.windows += windows
-            await self.interruption(windows)
-        finally:
-            self.running -= 1
-        return [self._result(window) for window in windows]
-
-    def memory_bytes(self) -> int:
-        return 0
-
-    async def aclose(self) -> None:
-        return None
+    def __init__(
+        self,
+        speech: Speech,
+        interruption: Interruption = at_once,
+        mishear: Callable[[Word], str] = cut_short,
+    ) -> None:
+        super().__init__(interruption=interruption)
+        self.speech = speech
+        self._mishear = mishear
 
     def _result(self, window: Window) -> WindowResult:
         begin, end = window.start_s, window.start_s + window.duration_s
@@ -127,7 +116,7 @@ class SpokenEngine:
             if word.end <= end + 0.01:
                 text = word.text
             elif word.start < end - 0.1:
-                text = self.mishear(word)
+                text = self._mishear(word)
             else:
                 break
             times = max(word.start - begin, 0.0), min(word.end - begin, window.duration_s)
@@ -155,7 +144,9 @@ class SpokenEngine:
 
 
 @asynccontextmanager
-async def live_service(engine: Any, limits: LiveLimits | None = None) -> AsyncIterator[LiveService]:
+async def live_service(
+    engine: Engine, limits: LiveLimits | None = None
+) -> AsyncIterator[LiveService]:
     """Live sessions on one engine, for every model's name."""
     loop = asyncio.get_running_loop()
 
@@ -228,7 +219,7 @@ async def play(
 
 
 async def transcribe_live(
-    engine: Any, speech: Speech, options: LiveOptions | None = None, **how: float
+    engine: Engine, speech: Speech, options: LiveOptions | None = None, **how: float
 ) -> Transcriber:
     """A whole session over a speech."""
     async with live_service(engine) as service:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from verbatim.dialects import native_keys, openai_rest
+from verbatim.dialects import native_keys, native_live, openai_rest
 from verbatim.domain.errors import BadRequestError, VerbatimError
 from verbatim.server.docs import DOCS_CSP, docs_page
 from verbatim.server.drain import Drain
@@ -25,7 +25,11 @@ from verbatim.wire.dialect import Dialect, retry_headers
 from verbatim.wire.guard import LIMIT_HEADERS
 
 DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
-    {openai_rest.NAME: openai_rest.dialect, native_keys.NAME: native_keys.dialect}
+    {
+        openai_rest.NAME: openai_rest.dialect,
+        native_keys.NAME: native_keys.dialect,
+        native_live.NAME: native_live.dialect,
+    }
 )
 DESCRIPTION: Final = "Speech to text on your own machine, through the APIs that clients speak."
 
@@ -44,6 +48,7 @@ def create_app(
         BadRequestError: the settings switch on a dialect that does not exist.
     """
     drain = drain or Drain()
+    drain.on_begin(context.service.live.drain)
     readiness = readiness or Readiness(context, drain)
     metrics = _metrics(context, drain)
     dialects = tuple(_dialect(name)(context) for name in context.settings.dialects)
@@ -92,6 +97,7 @@ def _metrics(context: Context, drain: Drain) -> Metrics:
     watched: dict[str, tuple[str, Callable[[], float]]] = {
         "queue_running": ("Transcriptions that run.", lambda: service.load().running),
         "queue_waiting": ("Transcriptions that wait.", lambda: service.load().waiting),
+        "live_sessions": ("Live sessions that are open.", lambda: service.live.load().sessions),
         "models_loaded": ("Models in memory.", lambda: len(service.loaded_models())),
         "http_requests_in_flight": ("Requests being served.", lambda: drain.running),
         "spooled_files": ("Uploads on disk or on their way.", lambda: spool.files),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,11 @@ class Drain:
         self._running: set[asyncio.Task[Any]] = set()
         self._draining = False
         self._aborted = False
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_begin(self, listener: Callable[[], None]) -> None:
+        """Have something called when it begins."""
+        self._listeners.append(listener)
 
     @property
     def draining(self) -> bool:
@@ -33,11 +38,15 @@ class Drain:
 
     def begin(self) -> None:
         """Take no new work."""
-        self._draining = True
+        if not self._draining:
+            self._draining = True
+            for listener in self._listeners:
+                listener()
 
     def abort(self) -> None:
         """Cancel what still runs."""
-        self._draining = self._aborted = True
+        self.begin()
+        self._aborted = True
         for task in self._running:
             task.cancel()
 

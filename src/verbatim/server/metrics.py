@@ -40,6 +40,12 @@ class Metrics:
             buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
+        self._sockets = Counter(
+            "verbatim_websockets",
+            "WebSockets that ended, by dialect, route and close code.",
+            ("dialect", "route", "code"),
+            registry=registry,
+        )
         self._errors = Counter(
             "verbatim_errors", "Errors told to clients, by kind.", ("kind",), registry=registry
         )
@@ -75,6 +81,20 @@ class Metrics:
         shown_method = method if method in KNOWN_METHODS else OTHER_METHOD
         self._requests.labels(notes.dialect, route, shown_method, str(status)).inc()
         self._seconds.labels(notes.dialect, route).observe(seconds)
+        self._count(notes)
+
+    def on_websocket(self, notes: RequestNotes, route: str, code: int) -> None:
+        """Count a WebSocket that ended.
+
+        Args:
+            notes: what its dialect noted.
+            route: the route's template.
+            code: with which it was closed; HTTP's status where it was never accepted.
+        """
+        self._sockets.labels(notes.dialect, route, str(code)).inc()
+        self._count(notes)
+
+    def _count(self, notes: RequestNotes) -> None:
         self._upload_bytes.inc(notes.upload_bytes)
         if notes.error is not None:
             self._errors.labels(notes.error.value).inc()

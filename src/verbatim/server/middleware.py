@@ -6,6 +6,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +20,7 @@ from verbatim.domain.errors import UnavailableError
 from verbatim.server.drain import Drain
 from verbatim.server.errors import ErrorResponder
 from verbatim.server.metrics import Metrics
+from verbatim.server.visits import STARTS
 from verbatim.wire.dialect import CLIENT_GONE_STATUS, Dialect, owner_of
 from verbatim.wire.notes import NOTES_KEY, RequestNotes
 
@@ -26,6 +28,10 @@ log = structlog.stdlib.get_logger("verbatim.request")
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+NORMAL_CLOSURE: Final = 1000
+ABNORMAL_CLOSURE: Final = 1006
+"""What is logged where a WebSocket ended without a word (RFC 6455, 7.1.5)."""
+INTERNAL_ERROR: Final = 1011
 NO_DIALECT: Final = "none"
 NO_ROUTE: Final = "unmatched"
 OPERATION_PATHS: Final = frozenset({"/health", "/ready", "/metrics"})
@@ -59,7 +65,7 @@ class Observe:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         owner = owner_of(self._dialects, scope["path"])
@@ -71,25 +77,39 @@ class Observe:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] == "websocket.close":
+                status = message.get("code", NORMAL_CLOSURE)
+            elif message["type"] in STARTS:
+                status = message.get("status", ABNORMAL_CLOSURE)
+                message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = notes.request_id
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
+        async def receive_and_see() -> Message:
+            nonlocal status
+            message = await receive()
+            if message["type"] == "websocket.disconnect" and status == ABNORMAL_CLOSURE:
+                status = message.get("code") or ABNORMAL_CLOSURE
+            return message
+
         with structlog.contextvars.bound_contextvars(request_id=notes.request_id):
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(scope, receive_and_see, send_with_headers)
             finally:
                 self._report(scope, notes, status, self._clock() - started_s)
 
     def _report(self, scope: Scope, notes: RequestNotes, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", NO_ROUTE)
-        self._metrics.on_request(notes, route, scope["method"], status, seconds)
+        method: str = scope.get("method", "WEBSOCKET")
+        if scope["type"] == "http":
+            self._metrics.on_request(notes, route, method, status, seconds)
+        else:
+            self._metrics.on_websocket(notes, route, status)
         facts: dict[str, object] = {
-            "method": scope["method"],
+            "method": method,
             "route": route,
             "status": status,
             "duration_s": round(seconds, 3),
@@ -117,23 +137,17 @@ class ErrorBoundary:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         if self._drain.draining and scope["path"] not in OPERATION_PATHS:
             await self._errors.respond(scope, _stopping())(scope, receive, send)
             return
-        started = False
-
-        async def send_and_see(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        answer = _Answer(send)
         response: Response
         try:
             with self._drain.request():
-                await self._app(scope, receive, send_and_see)
+                await self._app(scope, receive, answer.send)
             return
         except ClientDisconnect:
             return
@@ -145,9 +159,37 @@ class ErrorBoundary:
             response = self._errors.respond(scope, _stopping())
         except Exception as error:  # noqa: BLE001 - the last resort: logged and told as a 500
             response = self._errors.respond(scope, error)
-        # A response that has begun cannot become another one; ending here breaks it off.
-        if not started:
+        if not answer.started:
             await response(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await answer.close()
+
+
+class _Answer:
+    """What is sent to a client. What has begun cannot become an error's response any more."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._closed = False
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message of ASGI."""
+        if self.started and message["type"].startswith("websocket.http.response."):
+            # An error's response, on a WebSocket that was accepted long ago.
+            await self.close()
+            return
+        self.started = True
+        self._closed = self._closed or message["type"] == "websocket.close"
+        await self._send(message)
+
+    async def close(self) -> None:
+        """Close a WebSocket because of an error; twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(OSError, RuntimeError):  # It may be gone already.
+            await self._send({"type": "websocket.close", "code": INTERNAL_ERROR})
 
 
 def _request_id(scope: Scope) -> str:

@@ -30,7 +30,8 @@ from verbatim.server.drain import Drain
 from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
 from verbatim.server.logs import configure_logging
-from verbatim.settings import Settings
+from verbatim.server.websocket_protocol import BoundedWebSockets
+from verbatim.settings import MIB, Settings
 from verbatim.store.database import open_database
 from verbatim.wire.body import Pace
 from verbatim.wire.context import Context
@@ -162,8 +163,9 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             context = Context(settings, service, catalog, spool, access, pace)
             readiness = Readiness(context, drain)
             app = create_app(context, drain=drain, readiness=readiness)
+            config = uvicorn_config(app, settings.max_message_bytes)
             server = DrainingServer(
-                uvicorn_config(app), drain, settings.drain_s, context.clock, spool.remove_folder
+                config, drain, settings.drain_s, context.clock, spool.remove_folder
             )
             _log_addresses(listeners)
             preloading = asyncio.create_task(_preload(context, readiness, server))
@@ -224,10 +226,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return listeners
 
 
-def uvicorn_config(app: FastAPI) -> uvicorn.Config:
-    """How uvicorn runs the application."""
+def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config:
+    """How uvicorn runs the application; a message on a WebSocket is held in memory."""
     return uvicorn.Config(
         app,
+        ws=BoundedWebSockets,
+        ws_max_size=max_message_bytes,
+        ws_per_message_deflate=False,
         # Slower than httptools, and fast enough by far; it bounds the headers.
         http="h11",
         # Our own pipe and our own line for each request.

@@ -58,6 +58,15 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("The body is no JSON.", code="invalid_json") from error
+    return fit(value, model)
+
+
+def fit(value: object, model: type[Model]) -> Model:
+    """What was JSON as a value of the model.
+
+    Raises:
+        BadRequestError: it does not fit; `param` names the field.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -304,6 +304,35 @@ async def test_a_caller_may_leave_and_the_engine_goes_on() -> None:
         assert engine.pid == before
 
 
+async def test_what_nobody_waits_for_any_more_is_not_begun_in_the_process(tmp_path: Path) -> None:
+    kept, dropped = tmp_path / "kept", tmp_path / "dropped"
+    async with odd_engine() as engine:
+        running = asyncio.create_task(engine.run([window("take 0.5")]))
+        await asyncio.sleep(0.1)
+        leaving = asyncio.create_task(engine.run([window(f"touch {dropped}")]))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        staying = engine.run([window(f"touch {kept}")])
+        await asyncio.wait_for(asyncio.gather(running, staying), PATIENCE_S)
+    assert kept.exists()
+    assert not dropped.exists()
+
+
+async def test_callers_that_leave_at_any_moment_leave_no_trace() -> None:
+    async with odd_engine() as engine:
+        before = engine.pid
+        for turns in range(30):
+            call = asyncio.create_task(engine.run([window()]))
+            for _ in range(turns % 10):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+        calls = [engine.run([window(value=value)]) for value in range(8)]
+        results = await asyncio.wait_for(asyncio.gather(*calls), PATIENCE_S)
+        assert all(each[0].segments for each in results)
+        assert engine.pid == before
+
+
 async def test_closing_lets_calls_end_and_leaves_no_process() -> None:
     async with odd_engine() as engine:
         pid = pid_of(engine)

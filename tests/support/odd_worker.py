@@ -47,6 +47,8 @@ def do(deed: str, argument: str) -> None:
             time.sleep(3_600)
         case "take":
             time.sleep(float(argument))
+        case "touch":
+            Path(argument).touch()
         case "hoard":
             HOARD.append(bytearray(b"x") * int(argument))
         case "refuse":

@@ -26,6 +26,8 @@ from verbatim.engine.frames import (
     Job,
     LoadFailed,
     Ready,
+    Withdraw,
+    Withdrawn,
     WorkerSpec,
     encode,
     receive,
@@ -140,6 +142,9 @@ class Child:
     async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
         """Have windows decoded.
 
+        Cancelling it takes them back, and lasts until the process is not busy with them any more;
+        cancelling that ends the wait.
+
         Raises:
             VerbatimError: what the engine in the process raised.
             ChildDiedError: the process ended meanwhile.
@@ -152,9 +157,14 @@ class Child:
         with self._patience(len(windows)):
             try:
                 await self._send(Job(number, tuple(windows)))
-                return await answer
+                # Unlike `await answer`, this does not cancel the answer with the caller.
+                await asyncio.wait({answer})
+                return answer.result()
+            except asyncio.CancelledError:
+                await self._take_back(number, answer)
+                raise
             finally:
-                self._pending.pop(number, None)
+                del self._pending[number]
 
     async def stop(self) -> None:
         """Ask it to end, and see to it that it does."""
@@ -184,6 +194,14 @@ class Child:
         with suppress(ConnectionError):
             self._writer.writelines(frame)
             await self._writer.drain()
+
+    async def _take_back(self, number: int, answer: asyncio.Future[list[WindowResult]]) -> None:
+        """Have a job given up, and wait until it is."""
+        if not answer.done():
+            await self._send(Withdraw(number))
+            await asyncio.wait({answer})
+        if not answer.cancelled():
+            answer.exception()
 
     @contextmanager
     def _patience(self, windows: int) -> Iterator[None]:
@@ -244,6 +262,9 @@ class Child:
             case Done(number, results):
                 if (waiting := self._waiting(number)) is not None:
                     waiting.set_result(list(results))
+            case Withdrawn(number):
+                if (waiting := self._waiting(number)) is not None:
+                    waiting.cancel()
             case Failed(number, error, traceback):
                 self._log_failure(traceback)
                 if (waiting := self._waiting(number)) is not None:

@@ -46,6 +46,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Nobody waits for a job any more, to the child."""
+
+    id: int
+
+
+Demand: TypeAlias = Job | Withdraw
+"""What a parent says after the `WorkerSpec`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The model is loaded."""
 
@@ -77,7 +88,14 @@ class Failed:
     traceback: str = ""
 
 
-Answer: TypeAlias = Ready | LoadFailed | Done | Failed
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A job was given up as the parent said, and the device is not busy with it."""
+
+    id: int
+
+
+Answer: TypeAlias = Ready | LoadFailed | Done | Failed | Withdrawn
 """What a child says."""
 
 

@@ -75,8 +75,8 @@ class ProcessEngine:
         self._since_s = 0.0
         self._deaths = 0
         self._unavailable_until_s = 0.0
-        # Each replica decodes one batch, and the next one waits beside it.
-        self._lanes = Lanes(len(spec.options.device_indexes) + 1)
+        # Each replica decodes one batch, and the next one is made ready beside it.
+        self._lanes = Lanes(2 * len(spec.options.device_indexes))
         self._tasks: set[asyncio.Task[list[WindowResult]]] = set()
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -172,8 +172,12 @@ class ProcessEngine:
         task = asyncio.create_task(self._attempt(windows, lanes))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # A caller may leave; its batch goes on to its end there, and keeps its lane until then.
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # The caller leaves; its batch keeps the lane as long as the process is busy with it.
+            task.cancel()
+            raise
 
     async def _attempt(self, windows: Sequence[Window], lanes: int) -> list[WindowResult]:
         try:

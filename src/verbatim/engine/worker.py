@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, NoReturn
 
 from verbatim.domain.errors import InternalError, ModelUnavailableError, VerbatimError
+from verbatim.domain.transcript import WindowResult
 from verbatim.engine.frames import (
     Answer,
     Done,
@@ -24,6 +25,8 @@ from verbatim.engine.frames import (
     Job,
     LoadFailed,
     Ready,
+    Withdraw,
+    Withdrawn,
     WorkerSpec,
     encode,
     receive,
@@ -74,10 +77,13 @@ async def _converse(connection: socket.socket, load: Load) -> NoReturn:
     conversation.do(conversation.load(spec, load))
     try:
         while True:
-            job = await receive(reader)
-            if not isinstance(job, Job):
-                raise TypeError(f"a message must be a Job, not {job!r}")
-            conversation.do(conversation.answer(job))
+            match await receive(reader):
+                case Job() as job:
+                    conversation.begin(job)
+                case Withdraw(number):
+                    conversation.give_up(number)
+                case other:
+                    raise TypeError(f"a message must be a Job or a Withdraw, not {other!r}")
     except (EOFError, ConnectionError):
         # At once: closing the loop would wait for what is being decoded for nobody.
         _end()
@@ -90,6 +96,18 @@ class _Conversation:
         self._writer = writer
         self._engine: Engine | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: dict[int, asyncio.Task[list[WindowResult]]] = {}
+
+    def begin(self, job: Job) -> None:
+        """Decode, and tell; the engine queues what it cannot do at once."""
+        # A task of its own, which can be given up before it has begun.
+        self._jobs[job.id] = asyncio.create_task(self._decode(job))
+        self.do(self._answer(job.id))
+
+    def give_up(self, number: int) -> None:
+        """Decode a job no further; what the device is at it brings to its end."""
+        if (decoding := self._jobs.get(number)) is not None:
+            decoding.cancel()
 
     def do(self, work: Coroutine[None, None, None]) -> None:
         """Begin something beside what is being done."""
@@ -111,21 +129,28 @@ class _Conversation:
         else:
             await self._say(Ready(self._engine.describe()))
 
-    async def answer(self, job: Job) -> None:
-        """Decode, and tell; the engine queues what it cannot do at once."""
+    async def _decode(self, job: Job) -> list[WindowResult]:
+        if self._engine is None:
+            raise ValueError("a job came before the model was loaded")
+        return await self._engine.run(job.windows)
+
+    async def _answer(self, number: int) -> None:
+        """Tell what became of a job."""
         try:
-            if self._engine is None:
-                raise ValueError("a job came before the model was loaded")
-            results = await self._engine.run(job.windows)
+            results = await self._jobs[number]
+        except asyncio.CancelledError:
+            answer: Answer = Withdrawn(number)
         except VerbatimError as error:
-            await self._say(Failed(job.id, error))
+            answer = Failed(number, error)
         except Exception:  # noqa: BLE001 - the parent logs it
             failure = InternalError(
                 "The recording could not be decoded; the server's log says why."
             )
-            await self._say(Failed(job.id, failure, traceback.format_exc()))
+            answer = Failed(number, failure, traceback.format_exc())
         else:
-            await self._say(Done(job.id, tuple(results)))
+            answer = Done(number, tuple(results))
+        del self._jobs[number]
+        await self._say(answer)
 
     async def _say(self, answer: Answer) -> None:
         try:

@@ -162,11 +162,13 @@ class Access:
 
     async def run(self, ending: asyncio.Event) -> None:
         """Write the counters now and then, and a last time when it ends."""
-        failing = False
-        while not ending.is_set():
+        over = failing = False
+        while not over:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await ending.wait()
+            # Looked at before: what is counted while it writes is written the next time.
+            over = ending.is_set()
             try:
                 await self._meter.flush()
                 await self._forget_old_days()

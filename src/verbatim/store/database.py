@@ -183,13 +183,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgres_engine(url: URL) -> AsyncEngine:
+    # Our own come first: who writes others into the URL means them.
+    options = f"-c statement_timeout={STATEMENT_MS} {_text(url.query.get('options'))}"
     try:
         return create_async_engine(
             url,
-            connect_args={
-                "connect_timeout": CONNECT_S,
-                "options": f"-c statement_timeout={STATEMENT_MS}",
-            },
+            connect_args={"connect_timeout": CONNECT_S, "options": options},
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=True,
             hide_parameters=True,
@@ -198,3 +197,7 @@ def _postgres_engine(url: URL) -> AsyncEngine:
         raise UnavailableError(
             "PostgreSQL needs a package that is not installed: pip install 'verbatim-stt[postgres]'"
         ) from error
+
+
+def _text(value: str | tuple[str, ...] | None) -> str:
+    return value or "" if isinstance(value, str | None) else " ".join(value)

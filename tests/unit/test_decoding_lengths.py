@@ -29,6 +29,10 @@ def decoder(model: ScriptedModel, lengths_s: tuple[float, ...] = SHORT_LENGTHS_S
     return Decoder(model, TOKENIZER, FeatureExtractor(MELS), ("en", "ko"), lengths_s)
 
 
+def run(decoder: Decoder, windows: list[Window]) -> list[WindowResult]:
+    return decoder.run([decoder.make_ready(each) for each in windows])
+
+
 def well(heard: Heard, temperature: float) -> Said:
     """Text that names the window, and the length at which it was heard."""
     text = f"window of {heard.duration_s:g} at {heard.length_s:g}"
@@ -51,7 +55,7 @@ def text(result: WindowResult) -> str:
 
 def test_a_window_costs_what_it_is_long() -> None:
     model = ScriptedModel(well)
-    results = decoder(model).run([window(1), window(6), window(9), window(29)])
+    results = run(decoder(model), [window(1), window(6), window(9), window(29)])
     assert [result.encoded_s for result in results] == [8, 8, 12, 30]
     assert [text(result) for result in results] == [
         "window of 1 at 8",
@@ -69,11 +73,11 @@ def test_a_window_costs_what_it_is_long() -> None:
 def test_what_is_in_doubt_is_heard_again_in_full_with_the_others() -> None:
     model = ScriptedModel(doubtful_when_short(6, 9))
     windows = [window(9), window(29), window(1), window(6)]
-    results = decoder(model).run(windows)
+    results = run(decoder(model), windows)
     assert [result.encoded_s for result in results] == [30, 30, 8, 30]
     assert model.encoded[-1] == (Heard(9, 30), Heard(29, 30), Heard(6, 30))
     assert len(model.encoded) == 3
-    in_full = decoder(ScriptedModel(doubtful_when_short(6, 9)), FULL_LENGTH_S).run(windows)
+    in_full = run(decoder(ScriptedModel(doubtful_when_short(6, 9)), FULL_LENGTH_S), windows)
     assert [results[n] for n in (0, 1, 3)] == [in_full[n] for n in (0, 1, 3)]
 
 
@@ -82,7 +86,7 @@ def test_a_short_length_is_tried_once_and_the_full_one_at_every_temperature() ->
         return replace(well(heard, temperature), logprob=-1.5 + temperature)
 
     model = ScriptedModel(never)
-    (result,) = decoder(model).run([window(3)])
+    (result,) = run(decoder(model), [window(3)])
     assert model.generated == [
         ((Heard(3, 8),), 0.0),
         ((Heard(3, 30),), 0.0),
@@ -107,7 +111,7 @@ def test_odd_text_is_not_believed(odd: Said) -> None:
     model = ScriptedModel(
         lambda heard, temperature: odd if heard.length_s < 30 else well(heard, temperature)
     )
-    (result,) = decoder(model).run([window(5)])
+    (result,) = run(decoder(model), [window(5)])
     assert text(result) == "window of 5 at 30"
 
 
@@ -117,7 +121,7 @@ def test_a_language_that_is_not_sure_is_asked_about_in_full() -> None:
         return [("en", 0.4), ("ko", 0.3)] if unsure else [("ko", 0.8), ("en", 0.2)]
 
     model = ScriptedModel(well, languages)
-    results = decoder(model).run([window(3), window(4)])
+    results = run(decoder(model), [window(3), window(4)])
     assert [result.language for result in results] == ["ko", "ko"]
     assert [result.encoded_s for result in results] == [8, 30]
     # Nothing was decoded in a language that might be wrong.
@@ -126,27 +130,27 @@ def test_a_language_that_is_not_sure_is_asked_about_in_full() -> None:
 
 def test_a_language_that_is_given_is_not_asked_about() -> None:
     model = ScriptedModel(well, lambda _: [])
-    (result,) = decoder(model).run([window(3, replace(GREEDY, language="en"))])
+    (result,) = run(decoder(model), [window(3, replace(GREEDY, language="en"))])
     assert (result.language, result.encoded_s) == ("en", 8)
 
 
 def test_words_are_aligned_at_the_length_that_was_believed() -> None:
     model = ScriptedModel(doubtful_when_short(4))
     timed = replace(GREEDY, word_timestamps=True)
-    results = decoder(model).run([window(3, timed), window(4, timed), window(5)])
+    results = run(decoder(model), [window(3, timed), window(4, timed), window(5)])
     assert model.aligned == [((Heard(3, 8),), (300,)), ((Heard(4, 30),), (400,))]
     assert [bool(result.segments[0].words) for result in results] == [True, True, False]
 
 
 def test_full_length_alone_is_what_it_always_was() -> None:
     model = ScriptedModel(well)
-    results = decoder(model, FULL_LENGTH_S).run([window(3), window(29)])
+    results = run(decoder(model, FULL_LENGTH_S), [window(3), window(29)])
     assert model.encoded == [(Heard(3, 30), Heard(29, 30))]
     assert {result.encoded_s for result in results} == {30}
 
 
 def test_a_result_does_not_depend_on_what_shares_its_batch() -> None:
     windows = [window(each) for each in (2, 8, 13, 17, 22, 30)]
-    together = decoder(ScriptedModel(doubtful_when_short(8, 17))).run(windows)
-    alone = [decoder(ScriptedModel(doubtful_when_short(8, 17))).run([each])[0] for each in windows]
+    together = run(decoder(ScriptedModel(doubtful_when_short(8, 17))), windows)
+    alone = [run(decoder(ScriptedModel(doubtful_when_short(8, 17))), [each])[0] for each in windows]
     assert together == alone

@@ -19,7 +19,7 @@ from verbatim.domain.request import DecodeOptions, Task
 from verbatim.domain.transcript import Segment, WindowResult
 from verbatim.domain.units import FRAMES_PER_SECOND, HOP_SAMPLES, MAX_TOKENS, TIME_STEP_S
 from verbatim.engine.batching import search_options
-from verbatim.engine.features import FeatureExtractor
+from verbatim.engine.features import FeatureExtractor, Mel, stack
 from verbatim.engine.lengths import FULL_LENGTH_S, length_for
 from verbatim.engine.model import Generation, SearchOptions, Storage, WhisperModel
 from verbatim.engine.tokenizer import WhisperTokenizer
@@ -37,6 +37,14 @@ from verbatim.stages.segments import Split, TimedTokens, split_at_timestamps
 from verbatim.stages.short_context import LEAST_LANGUAGE_PROBABILITY, doubt
 
 ENGLISH: Final = "en"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyWindow:
+    """A window and its log-mel, float32 (mels, frames)."""
+
+    window: Window
+    mel: Mel
 
 
 @dataclass(slots=True)
@@ -114,7 +122,11 @@ class Decoder:
                     param="task",
                 )
 
-    def run(self, windows: Sequence[Window]) -> list[WindowResult]:
+    def make_ready(self, window: Window) -> ReadyWindow:
+        """What of a window's work needs no device; blocks, and any thread may do it."""
+        return ReadyWindow(window, self._features.columns(window.samples))
+
+    def run(self, windows: Sequence[ReadyWindow]) -> list[WindowResult]:
         """Decode one batch; blocks. Results in the windows' order.
 
         A window is encoded at the shortest length that holds it. If its text is in doubt there, it
@@ -123,7 +135,7 @@ class Decoder:
         """
         found: dict[int, WindowResult] = {}
         *short, full = self._lengths_s
-        lengths = [length_for(window.duration_s, self._lengths_s) for window in windows]
+        lengths = [length_for(ready.window.duration_s, self._lengths_s) for ready in windows]
         # Not all at the longest of them: a result must not depend on what shares the batch.
         for length_s in short:
             fitting = [number for number, each in enumerate(lengths) if each == length_s]
@@ -132,7 +144,7 @@ class Decoder:
         return [found[number] for number in range(len(windows))]
 
     def _try(
-        self, windows: Sequence[Window], numbers: Sequence[int], length_s: float
+        self, windows: Sequence[ReadyWindow], numbers: Sequence[int], length_s: float
     ) -> dict[int, WindowResult]:
         """Decode some windows at a short length; gives the results that are believed."""
         if not numbers:
@@ -144,7 +156,7 @@ class Decoder:
         return self._results([row for row in rows if row.chosen is not None], encoded)
 
     def _decode(
-        self, windows: Sequence[Window], numbers: Sequence[int], length_s: float
+        self, windows: Sequence[ReadyWindow], numbers: Sequence[int], length_s: float
     ) -> dict[int, WindowResult]:
         """Decode some windows for good, with all temperatures."""
         if not numbers:
@@ -155,12 +167,12 @@ class Decoder:
         return self._results(rows, encoded)
 
     def _encode(
-        self, windows: Sequence[Window], numbers: Sequence[int], length_s: float
+        self, windows: Sequence[ReadyWindow], numbers: Sequence[int], length_s: float
     ) -> tuple[list[_Row], _Encoded]:
         """Some windows as rows that are ready to be decoded."""
-        rows = [_Row(number, place, windows[number]) for place, number in enumerate(numbers)]
+        rows = [_Row(number, place, windows[number].window) for place, number in enumerate(numbers)]
         frames = round(length_s * FRAMES_PER_SECOND)
-        mel = self._features.batch([row.window.samples for row in rows], frames)
+        mel = stack([windows[number].mel for number in numbers], frames)
         encoded = _Encoded(self._model.encode(mel), len(rows), length_s)
         self._set_languages(rows, encoded)
         special = self._tokenizer.special

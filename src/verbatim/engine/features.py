@@ -8,6 +8,7 @@ decades below the loudest point, and scaled. Frames that have no audio are 0, as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -94,10 +95,18 @@ class FeatureExtractor:
         mel *= 0.25
         return mel
 
-    def batch(self, windows: list[Pcm], frames: int = WINDOW_FRAMES) -> Mel:
+    def columns(self, pcm: Pcm) -> Mel:
+        """One window's frames as the model takes them: int16 (n,) -> float32 (mels, frames)."""
+        return np.ascontiguousarray(self.log_mel(pcm).T)
+
+    def batch(self, windows: Sequence[Pcm], frames: int = WINDOW_FRAMES) -> Mel:
         """Windows of at most `frames` frames each -> float32 (len(windows), mels, frames)."""
-        out = np.zeros((len(windows), self.mels, frames), np.float32)
-        for row, pcm in zip(out, windows, strict=True):
-            mel = self.log_mel(pcm)[:frames]
-            row[:, : len(mel)] = mel.T
-        return out
+        return stack([self.columns(pcm) for pcm in windows], frames)
+
+
+def stack(windows: Sequence[Mel], frames: int) -> Mel:
+    """One or more windows' frames (mels, n), padded with 0 -> float32 (windows, mels, frames)."""
+    out = np.zeros((len(windows), len(windows[0]), frames), np.float32)
+    for row, mel in zip(out, windows, strict=True):
+        row[:, : mel.shape[1]] = mel[:, :frames]
+    return out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -19,6 +18,7 @@ from verbatim.domain.transcript import TranscriptWarning, WarningCode, WindowRes
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.decoding import Decoder
 from verbatim.engine.features import FeatureExtractor
+from verbatim.engine.feeding import Feeder
 from verbatim.engine.lengths import FULL_LENGTH_S, SHORT_LENGTHS_S
 from verbatim.engine.model import Alignment, Array, Generation, SearchOptions, Storage
 from verbatim.engine.protocol import EngineDescription, LoadOptions
@@ -67,7 +67,7 @@ def usable_cores() -> int:
 
 
 class LocalEngine:
-    """A CTranslate2 Whisper model and the threads that feed it, one for each replica."""
+    """A CTranslate2 Whisper model, and what feeds it."""
 
     def __init__(
         self,
@@ -77,10 +77,9 @@ class LocalEngine:
         memory_bytes: int = 0,
     ) -> None:
         self._model = model
-        self._decoder = decoder
         self._description = description
         self._memory_bytes = memory_bytes
-        self._threads = ThreadPoolExecutor(description.replicas, thread_name_prefix="inference")
+        self._feeder = Feeder(decoder, description.batch_size, description.replicas)
 
     @classmethod
     def load(
@@ -149,7 +148,7 @@ class LocalEngine:
         lengths_s = SHORT_LENGTHS_S if options.short_context else FULL_LENGTH_S
         decoder = Decoder(_Model(model), tokenizer, features, languages, lengths_s)
         # Missing GPU libraries only show when something is computed.
-        decoder.run([Window(np.zeros(SAMPLE_RATE_HZ, np.int16))])
+        decoder.run([decoder.make_ready(Window(np.zeros(SAMPLE_RATE_HZ, np.int16)))])
         return cls(
             model,
             decoder,
@@ -172,15 +171,7 @@ class LocalEngine:
 
     async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
         """Decode windows in batches; see `Engine.run`."""
-        self._decoder.check(windows)
-        loop = asyncio.get_running_loop()
-        size = self._description.batch_size
-        results: list[WindowResult] = []
-        # A cancelled caller leaves after the batch in flight, not after all of them.
-        for first in range(0, len(windows), size):
-            batch = windows[first : first + size]
-            results += await loop.run_in_executor(self._threads, self._decoder.run, batch)
-        return results
+        return await self._feeder.run(windows)
 
     def memory_bytes(self) -> int:
         """The size of the weights on disk."""
@@ -188,7 +179,7 @@ class LocalEngine:
 
     async def aclose(self) -> None:
         """Free the model once the calls in flight have ended."""
-        await asyncio.to_thread(self._threads.shutdown, wait=True)
+        await self._feeder.aclose()
         if self._model.model_is_loaded:
             await asyncio.to_thread(self._model.unload_model)
 

@@ -77,6 +77,12 @@ class WindowsLostError(InternalError):
         self.results = tuple(results)
 
 
+class DeviceMemoryError(InternalError):
+    """The device's memory does not even hold one window beside the model."""
+
+    default_code = "out_of_memory"
+
+
 class Engine(Protocol):
     """A loaded model. It holds no state of any request, and may be called concurrently."""
 
@@ -92,6 +98,7 @@ class Engine(Protocol):
                 an English-only model).
             ModelUnavailableError: the model was lost and cannot be loaded again now.
             WindowsLostError: some windows cannot be decoded; it carries the others' results.
+            DeviceMemoryError: a window alone is too much for the device.
             InternalError: the device failed.
         """
         ...

@@ -368,8 +368,12 @@ async def test_changing_a_key(world: World, access: Access) -> None:
 
 async def test_keys_that_are_not_there(access: Access) -> None:
     for missing in (
+        access.keys.get(f"key_{0:016x}"),
         access.keys.get("key_x"),
+        access.keys.get("key_\x00"),
+        access.keys.revoke(f"key_{0:016x}"),
         access.keys.revoke("key_x"),
+        access.keys.change(f"key_{0:016x}", lambda key: key),
         access.keys.change("key_x", lambda key: key),
         access.keys.revoke_secret("sk-x"),
     ):

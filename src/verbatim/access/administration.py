@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from verbatim.access.older_file import OlderKey
-from verbatim.access.secret import KeyFormat, digest_of, new_id, new_key, preview_of
+from verbatim.access.secret import KeyFormat, digest_of, is_id, new_id, new_key, preview_of
 from verbatim.domain.errors import BadRequestError, NotFoundError
 from verbatim.domain.keys import Key, KeyLimits, Scope
 from verbatim.store.keys import KeyDay, KeyStore
@@ -103,6 +103,7 @@ class KeyAdministration:
         Raises:
             NotFoundError: none has this id.
         """
+        _check_id(key_id)
         return _found(await self._store.get(key_id, self._now().date()), key_id)
 
     async def days(self, key_id: str) -> Sequence[KeyDay]:
@@ -121,6 +122,7 @@ class KeyAdministration:
             NotFoundError: none has this id.
             BadRequestError: what it shall be makes no sense.
         """
+        _check_id(key_id)
         now = self._now()
 
         def checked(key: Key) -> Key:
@@ -140,6 +142,7 @@ class KeyAdministration:
         Raises:
             NotFoundError: none has this id.
         """
+        _check_id(key_id)
         now = self._now()
         revoked = await self._store.change(
             key_id, now.date(), lambda key: replace(key, revoked_at=key.revoked_at or now)
@@ -220,9 +223,15 @@ def _check_end(expires_at: datetime | None, now: datetime) -> None:
         raise BadRequestError("expires_at lies in the past.", param="expires_at")
 
 
+def _check_id(text: str) -> None:
+    # What is none is not said again: some try the key itself in its place.
+    if not is_id(text):
+        raise _no_such_key("with this id")
+
+
 def _found(key: Key | None, key_id: str) -> Key:
     if key is None:
-        raise _no_such_key(key_id[:MAX_NAME_CHARS])
+        raise _no_such_key(key_id)
     return key
 
 

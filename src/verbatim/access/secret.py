@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from enum import StrEnum
 from typing import Final
@@ -14,6 +15,7 @@ SECRET_BYTES: Final = 32
 OLDER_SECRET_BYTES: Final = 24
 ID_BYTES: Final = 8
 ID_PREFIX: Final = "key_"
+ID_FORM: Final = re.compile(rf"{ID_PREFIX}[0-9a-f]{{{2 * ID_BYTES}}}")
 MAX_SECRET_CHARS: Final = 512
 HEAD_CHARS: Final = 8
 TAIL_CHARS: Final = 4
@@ -44,6 +46,11 @@ def new_client_secret() -> str:
 def new_id() -> str:
     """A new key's id."""
     return ID_PREFIX + secrets.token_hex(ID_BYTES)
+
+
+def is_id(text: str) -> bool:
+    """Whether it could be a key's id."""
+    return ID_FORM.fullmatch(text) is not None
 
 
 def is_client_secret(secret: str) -> bool:

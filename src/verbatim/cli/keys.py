@@ -15,7 +15,7 @@ import typer
 from verbatim.access.administration import EVERYDAY_SCOPES, KeyAdministration, KeyWish
 from verbatim.access.older_file import read_older_keys
 from verbatim.access.opening import open_administration
-from verbatim.access.secret import ID_PREFIX, KeyFormat
+from verbatim.access.secret import KeyFormat, is_id
 from verbatim.cli.console import new_app, print_columns, print_json, say
 from verbatim.cli.logs import configure_quiet_logging
 from verbatim.domain.errors import BadRequestError
@@ -112,8 +112,7 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Let a key open nothing any more; running servers know it within seconds."""
-    by_id = key.startswith(ID_PREFIX)
-    gone = _with_keys(lambda keys: keys.revoke(key) if by_id else keys.revoke_secret(key))
+    gone = _with_keys(lambda keys: keys.revoke(key) if is_id(key) else keys.revoke_secret(key))
     if as_json:
         print_json(_facts(gone))
     else:

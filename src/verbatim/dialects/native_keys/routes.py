@@ -24,7 +24,7 @@ from verbatim.wire.dialect import Dialect
 from verbatim.wire.forms import inlined_schema
 from verbatim.wire.guard import Guard
 from verbatim.wire.json_body import JSON_TYPE, read_json
-from verbatim.wire.native import ERROR_SCHEMA, render_error
+from verbatim.wire.v1_errors import ERROR_SCHEMA, render_error
 
 NAME: Final = "native_keys"
 PATH: Final = "/v1/keys"

@@ -27,8 +27,8 @@ from verbatim.wire.dialect import Dialect
 from verbatim.wire.failures import public_error
 from verbatim.wire.guard import Guard, caller_of, visit_of
 from verbatim.wire.live_audio import open_live_audio
-from verbatim.wire.native import render_error
 from verbatim.wire.notes import notes_of
+from verbatim.wire.v1_errors import render_error
 from verbatim.wire.websocket import (
     CloseCode,
     LiveSocket,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Sequence
 
-from verbatim.dialects.openai_rest.errors import error_body
 from verbatim.domain.events import Finished, SegmentReady
 from verbatim.domain.transcript import TokenLogprob, Transcript
 from verbatim.domain.units import POSITIONS_PER_SECOND
@@ -17,6 +16,7 @@ from verbatim.wire.context import Context
 from verbatim.wire.dialect import STATUS_OF_KIND
 from verbatim.wire.failures import public_error
 from verbatim.wire.notes import RequestNotes
+from verbatim.wire.v1_errors import error_body
 
 
 class GrowingText:

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from verbatim.dialects.openai_rest.errors import ERROR_SCHEMA, render_error
 from verbatim.dialects.openai_rest.events import transcript_events
 from verbatim.dialects.openai_rest.forms import (
     TranscriptionForm,
@@ -30,6 +29,7 @@ from verbatim.wire.guard import Guard, caller_of
 from verbatim.wire.notes import notes_of
 from verbatim.wire.sse import EVENT_STREAM, EventStream
 from verbatim.wire.uploads import receive_form, required_file
+from verbatim.wire.v1_errors import ERROR_SCHEMA, render_error
 
 NAME: Final = "openai_rest"
 PREFIX: Final = "/v1"

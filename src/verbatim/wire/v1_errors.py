@@ -1,4 +1,4 @@
-"""OpenAI's error shape: four keys, always all of them."""
+"""The error shape of all under `/v1`, which is OpenAI's: four keys, always all of them."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ class StableText:
 
 
 def word_key(text: str) -> str:
-    """A word's letters and digits, whatever their case; of one that has none, all there is."""
-    return "".join(c for c in text.casefold() if c.isalnum()) or text.strip()
+    """A word's letters and digits, whatever their case; a symbol without the marks after it."""
+    return "".join(c for c in text.casefold() if c.isalnum()) or _bare(text).strip()
 
 
 def advance(
@@ -173,7 +173,7 @@ def _guess(words: Sequence[Word]) -> Guess:
     units: list[Unit] = []
     before = ""
     for word in words:
-        bare = word.text.rstrip(CLOSING_MARKS + " ")
+        bare = _bare(word.text)
         marks = word.text[len(bare) :].rstrip()
         if bare.strip():
             units.append(Unit(before, bare, word.start, word.end, word.probability))
@@ -181,6 +181,11 @@ def _guess(words: Sequence[Word]) -> Guess:
         else:
             before += marks
     return Guess(tuple(units), before)
+
+
+def _bare(text: str) -> str:
+    """A word without the marks that close it."""
+    return text.rstrip(CLOSING_MARKS + " ")
 
 
 def _agree(now: Guess, then: Guess, place: int, *, spaced: bool) -> bool:

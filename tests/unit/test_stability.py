@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verbatim.domain.transcript import Word
+from verbatim.stages.stability import (
+    EDGE_S,
+    Guess,
+    StableText,
+    advance,
+    close_sentence,
+    complete,
+    delta,
+    guess_after,
+    word_key,
+)
+
+WORD_S = 0.4
+
+
+def heard(text: str, probability: float = 0.5, spaced: bool = True) -> list[Word]:
+    """Words that were decoded, each 0.4 s long; `hello!` is almost certain."""
+    parts = [f" {part}" for part in text.split()] if spaced else list(text.replace(" ", ""))
+    return [
+        Word(
+            part.replace("|", ""),
+            place * WORD_S,
+            (place + 1) * WORD_S,
+            1.0 if "|" in part else probability,
+        )
+        for place, part in enumerate(parts)
+    ]
+
+
+def guess(text: str, prefix: str = "", **how: object) -> Guess:
+    found = guess_after(prefix, heard(text, **how))  # type: ignore[arg-type]  # plain options
+    assert found is not None
+    return found
+
+
+def step(state: StableText, text: str, edge: float | None = None) -> StableText:
+    """Decode all of a text; without an edge everything is far from it."""
+    found = guess(text, state.committed)
+    return advance(state, found, edge=100.0 if edge is None else edge, spaced=True)
+
+
+def test_a_word_is_committed_when_it_is_decoded_twice() -> None:
+    first = step(StableText(), "hello there")
+    assert (first.committed, first.tail) == ("", "hello there")
+    second = step(first, "hello their friends")
+    assert (second.committed, second.tail) == ("hello", " their friends")
+    third = step(second, "hello their friends")
+    assert (third.committed, third.tail) == ("hello their friends", "")
+
+
+def test_a_word_near_the_edge_waits() -> None:
+    edge = 2 * WORD_S + EDGE_S
+    first = step(StableText(), "one two three", edge)
+    second = step(first, "one two three", edge)
+    assert second.committed == "one"  # `two` ends exactly at the border, which is too near
+    assert step(first, "one two three", edge + 0.01).committed == "one two"
+
+
+def test_a_word_that_is_almost_certain_needs_no_second_time() -> None:
+    assert step(StableText(), "hello| there").committed == "hello"
+    # Nothing is committed past a word that is not.
+    assert step(StableText(), "hello there|").committed == ""
+
+
+def test_case_and_marks_are_no_difference() -> None:
+    first = step(StableText(), "well, the Dog ran")
+    second = step(first, "Well the dog, ran")
+    assert second.committed == "Well the dog, ran"
+
+
+def test_closing_marks_wait_for_the_next_word() -> None:
+    first = step(step(StableText(), "I know. You"), "I know.")
+    assert (first.committed, first.tail) == ("I know", ".")
+    second = step(step(first, "I know, you see"), "I know, you see it")
+    assert second.committed == "I know, you see"
+    assert [word.text for word in second.words] == ["I", " know,", " you", " see"]
+
+
+def test_a_capital_that_is_not_settled_waits() -> None:
+    first = step(StableText(), "in new")
+    # The last word became a name, perhaps of two words: nobody knows what comes after it.
+    second = step(first, "in New")
+    assert (second.committed, second.tail) == ("in", " New")
+    assert step(second, "in New York").committed == "in New"
+    assert step(second, "in New").committed == "in New"
+
+
+def test_the_end_of_an_utterance_commits_everything() -> None:
+    state = complete(step(StableText(), 'He said: "Stop it."'))
+    assert state.committed == 'He said: "Stop it."'
+    assert (state.tail, state.guess) == ("", Guess())
+
+
+def test_marks_without_any_word_are_nothing() -> None:
+    assert complete(step(StableText(), "...")).committed == ""
+
+
+def test_a_sentence_is_closed_before_the_next_is_committed() -> None:
+    state = step(step(StableText(), "Yes. No"), "Yes. No")
+    assert state.committed == "Yes. No"
+    state = StableText((Word("Yes", 0.0, WORD_S, 0.5),), guess("Yes. Maybe", "Yes"))
+    closed = close_sentence(state)
+    assert (closed.committed, closed.tail) == ("Yes.", " Maybe")
+    assert close_sentence(StableText(state.words, Guess((), "!"))).committed == "Yes!"
+
+
+def test_sure_until_commits_what_is_neither_agreed_nor_probable() -> None:
+    found = guess("one two three four")
+    state = advance(StableText(), found, edge=2.0, spaced=True, sure_until=2 * WORD_S)
+    assert state.committed == "one two"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text", "rest"),
+    [
+        ("", "hello there", " hello there"),
+        ("hello", "hello there", " there"),
+        ("hello", "hello.", "."),
+        ("hello", "hello, there.", ", there."),
+        ("play", "playing it", "ing it"),
+        ("hello there", "hello there", ""),
+        ("hello", "goodbye", None),
+        ("hello", "", None),
+    ],
+)
+def test_what_follows_the_prefix(prefix: str, text: str, rest: str | None) -> None:
+    found = guess_after(prefix, heard(text))
+    assert (None if found is None else found.text) == rest
+
+
+def test_without_spaces_the_cut_into_words_is_no_difference() -> None:
+    first = Guess(guess("我在酒店", spaced=False).units)
+    joined = [Word("我在", 0.0, 0.8, 0.5), Word("酒", 0.8, 1.2, 0.5), Word("吧", 1.2, 1.6, 0.5)]
+    second = guess_after("", joined)
+    assert second is not None
+    state = advance(StableText((), first), second, edge=100.0, spaced=False)
+    assert state.committed == "我在酒"
+
+
+def test_a_longer_word_is_another_word() -> None:
+    state = step(step(StableText(), "foot"), "foo")
+    assert state.committed == ""
+
+
+def test_words_keep_their_times_and_join_to_the_text() -> None:
+    state = complete(step(StableText(), "one two, three."))
+    assert [(w.text, w.start) for w in state.words] == [
+        ("one", 0.0),
+        (" two,", WORD_S),
+        (" three.", 2 * WORD_S),
+    ]
+
+
+VOCABULARY = ["one", "One", "two", "two.", "three,", "four!", "4", "...", "Ünder", "-", "五", "。"]
+hypotheses = st.lists(st.tuples(st.sampled_from(VOCABULARY), st.booleans()), max_size=6)
+"""What was decoded: words, and whether each was almost certain."""
+
+
+@given(
+    st.lists(
+        st.tuples(
+            hypotheses,
+            st.integers(0, 6),
+            st.one_of(st.none(), st.integers(0, 6)),
+            st.booleans(),
+        ),
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_no_word_is_ever_taken_back(
+    steps: list[tuple[list[tuple[str, bool]], int, int | None, bool]], spaced: bool
+) -> None:
+    """Whatever is decoded, in whatever order: committed text only grows at its end."""
+    state = StableText()
+    for hypothesis, edge, sure, close in steps:
+        space = " " if spaced else ""
+        words = [
+            Word(space + text, place * WORD_S, (place + 1) * WORD_S, 0.99 if sure_word else 0.3)
+            for place, (text, sure_word) in enumerate(hypothesis)
+        ]
+        found = guess_after("", words)
+        assert found is not None
+        assert found.text.strip() == "".join(word.text for word in words).strip()
+        sure_until = None if sure is None else sure * WORD_S
+        after = advance(
+            state, found, edge=edge * WORD_S + EDGE_S, spaced=spaced, sure_until=sure_until
+        )
+        if close:
+            after = close_sentence(after)
+        assert after.committed.startswith(state.committed)
+        assert after.committed == state.committed + delta(state, after)
+        assert "".join(word.text for word in after.words).strip() == after.committed
+        # Words stay, but for the marks that close the last one.
+        for old, new in zip(state.words, after.words, strict=False):
+            assert new.text.startswith(old.text)
+            assert word_key(new.text) == word_key(old.text)
+        # Nothing that was decoded is lost: it is either committed now or in the tail.
+        if state.words:
+            assert after.committed + after.tail == state.committed + found.text
+        state = after
+    ended = complete(state)
+    assert ended.committed.startswith(state.committed)
+    assert ended.tail == ""
+
+
+@given(hypotheses, st.integers(0, 6))
+def test_the_prefix_and_what_follows_it_are_the_whole(
+    hypothesis: list[tuple[str, bool]], count: int
+) -> None:
+    whole = heard(" ".join(text for text, _ in hypothesis))
+    prefix = "".join(word.text for word in whole[:count]).strip()
+    found = guess_after(prefix, whole)
+    assert found is not None
+    assert (prefix + found.text).strip() == "".join(word.text for word in whole).strip()

@@ -66,7 +66,9 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(command: Sequence[str], **variables: str) -> Iterator[ServerProcess]:
+def server_process(
+    command: Sequence[str], stdout: IO[str] | None = None, **variables: str
+) -> Iterator[ServerProcess]:
     """Start a server on a free port; it is killed at the end if it still runs."""
     own = {
         "VERBATIM_PORT": "0",
@@ -75,7 +77,11 @@ def server_process(command: Sequence[str], **variables: str) -> Iterator[ServerP
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     process = subprocess.Popen(
-        list(command), env={**os.environ, **own, **variables}, stderr=subprocess.PIPE, text=True
+        list(command),
+        env={**os.environ, **own, **variables},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     server = ServerProcess(process)
@@ -90,11 +96,11 @@ def server_process(command: Sequence[str], **variables: str) -> Iterator[ServerP
         process.stderr.close()
 
 
-def fake_server(pause_s: float = 0, **variables: str) -> Any:
+def fake_server(pause_s: float = 0, stdout: IO[str] | None = None, **variables: str) -> Any:
     """A server process with the fake engine."""
     command = [sys.executable, "-m", "tests.support.fake_process"]
     settings = {"VERBATIM_PRELOAD": "false", PAUSE_VARIABLE: str(pause_s)}
-    return server_process(command, **settings, **variables)
+    return server_process(command, stdout, **settings, **variables)
 
 
 def _read(stream: IO[str], lines: list[dict[str, Any]]) -> None:

@@ -109,8 +109,24 @@ class Settings(BaseSettings):
         "int8_float16",
         "int8_bfloat16",
     ] = Field("auto", description="Number format of the weights; auto chooses by hardware.")
-    cpu_threads: int = Field(0, ge=0, description="Threads of an inference on the CPU; 0: all.")
+    cpu_threads: int = Field(0, ge=0, description="Cores that inference on a CPU uses; 0: all.")
+    cpu_workers: int = Field(
+        0,
+        ge=0,
+        description="Batches that are decoded at the same time on a CPU, sharing its cores; "
+        "0 chooses by their number: each gets one core, where there are many a few.",
+    )
+    encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
+        "auto",
+        description="What computes the encoder on a CPU; auto measures once for each model, and "
+        "remembers it in data_dir.",
+    )
     batch_size: int = Field(0, ge=0, description="Windows decoded at once; 0 chooses by hardware.")
+    short_context: bool = Field(
+        True,
+        description="Encode short audio at a length that fits it instead of at 30 s; what is in "
+        "doubt then is done again at 30 s.",
+    )
     engine: Literal["process", "local"] = Field(
         "process",
         description="Where the server runs a model: in a process of its own, whose crash costs "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import InternalError
 from verbatim.domain.transcript import TranscriptWarning, WindowResult
+from verbatim.engine.encoder_choice import CTRANSLATE2, EncoderName
 from verbatim.engine.lengths import FULL_LENGTH_S
 
 
@@ -17,15 +19,22 @@ class LoadOptions:
     """Where and how a model is loaded; "auto" and 0 let the hardware decide.
 
     Attributes:
+        cpu_threads: cores that inference on a CPU uses.
+        cpu_workers: batches that are decoded there at the same time, sharing these cores.
         short_context: encode short windows at a length that fits them, see `engine.lengths`.
+        encoder: "auto", "ctranslate2" or "openvino", on a CPU; see `engine.cpu_encoder`.
+        data_dir: where what was measured about encoders is kept; None measures at each load.
     """
 
     device: str = "auto"
     device_indexes: tuple[int, ...] = (0,)
     compute_type: str = "auto"
     cpu_threads: int = 0
+    cpu_workers: int = 0
     batch_size: int = 0
     short_context: bool = True
+    encoder: EncoderName = "auto"
+    data_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class EngineDescription:
         batch_size: how many windows it likes to be given at once.
         lengths_s: seconds of audio that it encodes at once, rising, the last one 30 s: a window
             costs what the one that `engine.lengths.length_for` gives costs.
+        workers: batches that each device decodes at the same time.
+        encoder: what encodes: "ctranslate2", or "openvino-" and a number format.
         warnings: what every transcript made with it should say (the demo model, a device that
             did not work).
     """
@@ -50,6 +61,8 @@ class EngineDescription:
     compute_type: str
     batch_size: int
     lengths_s: tuple[float, ...] = FULL_LENGTH_S
+    workers: int = 1
+    encoder: str = CTRANSLATE2
     warnings: tuple[TranscriptWarning, ...] = ()
 
     @property
@@ -59,8 +72,8 @@ class EngineDescription:
 
     @property
     def replicas(self) -> int:
-        """How many batches it decodes at the same time: one on each device."""
-        return max(1, len(self.device_indexes))
+        """How many batches it decodes at the same time on all devices."""
+        return max(1, len(self.device_indexes)) * self.workers
 
 
 class WindowsLostError(InternalError):

@@ -32,8 +32,7 @@ async def open_service(
     """The service for the time of the context; closing it drains and frees the models."""
 
     async def load(name: str) -> Dispatcher:
-        spec = await asyncio.to_thread(_spec, settings, catalog, name)
-        return Dispatcher(await _load(settings, spec, clock), clock=clock)
+        return Dispatcher(await load_engine(settings, catalog, name, clock), clock=clock)
 
     service = TranscriptionService(
         models=Residency(
@@ -42,7 +41,7 @@ async def open_service(
             ResidencyLimits(settings.keep_alive_s or None, settings.max_models_bytes or None),
             lambda name: _size_bytes(catalog.resolve(name).folder),
         ),
-        frontend=Frontend(SileroVad(), DecodeLimits(max_duration_s=settings.max_audio_s)),
+        frontend=new_frontend(settings),
         admission=Admission(settings.max_running, settings.max_waiting, clock),
         drain_s=settings.drain_s,
         live=live_limits(settings),
@@ -62,6 +61,23 @@ def live_limits(settings: Settings) -> LiveLimits:
     )
 
 
+def new_frontend(settings: Settings) -> Frontend:
+    """What turns bytes into speech, within the settings' bounds."""
+    return Frontend(SileroVad(), DecodeLimits(max_duration_s=settings.max_audio_s))
+
+
+async def load_engine(
+    settings: Settings, catalog: Catalog, name: str, clock: Callable[[], float] = time.monotonic
+) -> Engine:
+    """Load a model as the settings say; the caller closes it.
+
+    Raises:
+        ModelNotFoundError, ModelUnavailableError: it cannot be had.
+    """
+    spec = await asyncio.to_thread(_spec, settings, catalog, name)
+    return await _load(settings, spec, clock)
+
+
 def _spec(settings: Settings, catalog: Catalog, name: str) -> WorkerSpec:
     files = catalog.resolve(name)
     options = LoadOptions(
@@ -69,7 +85,11 @@ def _spec(settings: Settings, catalog: Catalog, name: str) -> WorkerSpec:
         device_indexes=tuple(settings.device_indexes),
         compute_type=settings.compute_type,
         cpu_threads=settings.cpu_threads,
+        cpu_workers=settings.cpu_workers,
+        encoder=settings.encoder,
+        data_dir=settings.data_dir,
         batch_size=settings.batch_size,
+        short_context=settings.short_context,
     )
     return WorkerSpec(files.folder, files.name, options, files.warnings)
 

@@ -40,14 +40,14 @@ _AFTER_SPEECH_S: Final = 0.4
 class Recipe:
     """How often what occurs in a window."""
 
-    languages: tuple[float, float, float] = (0.44, 0.3, 0.26)
+    languages: tuple[float, float, float] = (0.4, 0.34, 0.26)
     timestamps: float = 0.5
-    translate: float = 0.25
+    translate: float = 0.3
     silent: float = 0.05
     single: float = 0.15
     full: float = 0.5
     cut_start: float = 0.1
-    cut_end: float = 0.3
+    cut_end: float = 0.42
     padded: float = 0.5
     mel_padding: float = 0.4
     prompt: float = 0.15

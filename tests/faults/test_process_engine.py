@@ -318,6 +318,24 @@ async def test_what_nobody_waits_for_any_more_is_not_begun_in_the_process(tmp_pa
     assert not dropped.exists()
 
 
+async def test_the_next_batch_is_in_the_process_while_one_is_decoded(tmp_path: Path) -> None:
+    arrived, too_early = tmp_path / "arrived", tmp_path / "too early"
+    async with odd_engine() as engine:
+        running = asyncio.create_task(engine.run([window("hang-once " + str(tmp_path / "once"))]))
+        await asyncio.sleep(0.1)
+        following = asyncio.create_task(engine.run([window(f"arrive {arrived}")]))
+        last = asyncio.create_task(engine.run([window(f"arrive {too_early}")]))
+        async with asyncio.timeout(PATIENCE_S):
+            while not arrived.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        assert not too_early.exists()
+        os.kill(pid_of(engine), signal.SIGKILL)
+        await asyncio.wait_for(asyncio.gather(running, following, last), PATIENCE_S)
+        assert too_early.exists()
+
+
 async def test_callers_that_leave_at_any_moment_leave_no_trace() -> None:
     async with odd_engine() as engine:
         before = engine.pid

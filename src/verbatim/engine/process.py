@@ -33,9 +33,12 @@ MIN_LIFE_S: Final = 60.0
 """A process is not replaced for its memory more often; else a limit that is too low would have
 the model loaded for each batch."""
 
+BATCHES_A_REPLICA: Final = 2
+"""One that is decoded, and the next one, which is brought over and made ready meanwhile."""
+
 LOST: Final = (
     "This recording crashed the speech engine twice, so it is not tried again; others are not "
-    "affected. The server's log says how it crashed; please report it with the model's name."
+    "affected. Please report it with the model's name."
 )
 
 
@@ -75,8 +78,7 @@ class ProcessEngine:
         self._since_s = 0.0
         self._deaths = 0
         self._unavailable_until_s = 0.0
-        # Each replica decodes one batch, and the next one is made ready beside it.
-        self._lanes = Lanes(2 * len(spec.options.device_indexes))
+        self._lanes = Lanes(BATCHES_A_REPLICA)
         self._tasks: set[asyncio.Task[list[WindowResult]]] = set()
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -245,6 +247,7 @@ class ProcessEngine:
         child.on_death = lambda: self._mourn(child)
         if self._description is None:
             self._description = description
+            self._lanes = Lanes(BATCHES_A_REPLICA * description.replicas)
         elif description != self._description:
             log.warning(
                 "a model was loaded in another way", before=self._description, now=description

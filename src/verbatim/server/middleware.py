@@ -170,16 +170,18 @@ class _Answer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._accepted = False
         self._closed = False
         self.started = False
 
     async def send(self, message: Message) -> None:
         """Send a message of ASGI."""
-        if self.started and message["type"].startswith("websocket.http.response."):
+        if self._accepted and message["type"].startswith("websocket.http.response."):
             # An error's response, on a WebSocket that was accepted long ago.
             await self.close()
             return
         self.started = True
+        self._accepted = self._accepted or message["type"] == "websocket.accept"
         self._closed = self._closed or message["type"] == "websocket.close"
         await self._send(message)
 

@@ -40,6 +40,13 @@ class BoundedWebSockets(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._abort_later()
 
+    async def send(self, message: Any) -> None:
+        """A message of the application."""
+        await super().send(message)
+        # Else every refusal would be logged as an application that forgot to answer.
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
+
     async def run_asgi(self) -> None:
         """Serve the connection, and see it off."""
         try:

@@ -15,6 +15,7 @@ from verbatim.cli.doctor_checks import (
     CHECKS,
     Patient,
     check_decoding,
+    check_encoders,
     check_hub,
     check_model,
     check_model_folders,
@@ -25,6 +26,7 @@ from verbatim.cli.doctor_checks import (
 )
 from verbatim.cli.main import app
 from verbatim.engine.catalog import Catalog
+from verbatim.engine.encoder_choice import EncoderMeasurement, RememberedMeasurements
 from verbatim.engine.hardware import Hardware
 from verbatim.engine.hub import HubClient, HubConfig
 from verbatim.settings import load_settings
@@ -118,6 +120,21 @@ def test_the_spool(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     finding = check_spool(patient_with(tmp_path, spool_dir=tmp_path / "file"))
     assert "Set VERBATIM_SPOOL_DIR" in finding.advice
+
+
+def test_which_encoder_was_found_fastest(tmp_path: Path) -> None:
+    patient = patient_with(tmp_path, data_dir=tmp_path)
+    assert "when a model is first loaded" in check_encoders(patient).summary
+    times = {"ctranslate2": 480.0, "openvino-float32": 310.4}
+    errors = {"ctranslate2": 0.01, "openvino-float32": 0.0}
+    measured = EncoderMeasurement("tiny", times, errors, {"openvino-int8": "no such instruction"})
+    RememberedMeasurements(tmp_path).keep("key", measured)
+    assert check_encoders(patient).summary == (
+        "tiny: openvino-float32, 310 ms of a core for 30 s (ctranslate2 480); "
+        "openvino-int8 fails: no such instruction"
+    )
+    chosen = patient_with(tmp_path, data_dir=tmp_path, encoder="ctranslate2")
+    assert check_encoders(chosen).summary == "ctranslate2, as set"
 
 
 def test_common_formats_can_be_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

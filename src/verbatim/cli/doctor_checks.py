@@ -22,6 +22,11 @@ from verbatim.domain.errors import VerbatimError
 from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript, WarningCode
 from verbatim.engine.catalog import Catalog
+from verbatim.engine.encoder_choice import (
+    CTRANSLATE2,
+    EncoderMeasurement,
+    RememberedMeasurements,
+)
 from verbatim.engine.hardware import Hardware
 from verbatim.engine.hub import HubClient
 from verbatim.engine.known_models import DEMO_NAME
@@ -150,6 +155,29 @@ def check_model_folders(patient: Patient) -> Finding:
     return Finding("models", "ok", summary)
 
 
+def check_encoders(patient: Patient) -> Finding:
+    """What was found to encode fastest on this processor, by model."""
+    name = "encoder (CPU)"
+    if patient.settings.encoder != "auto":
+        return Finding(name, "ok", f"{patient.settings.encoder}, as set")
+    measured = RememberedMeasurements(patient.settings.data_dir).all().values()
+    if not measured:
+        return Finding(name, "ok", "measured when a model is first loaded")
+    return Finding(name, "ok", "; ".join(map(_encoder, measured)))
+
+
+def _encoder(measured: EncoderMeasurement) -> str:
+    chosen = measured.fastest() or CTRANSLATE2
+    others = ", ".join(
+        f"{name} {milliseconds:.0f}"
+        for name, milliseconds in measured.window_ms.items()
+        if name != chosen
+    )
+    summary = f"{measured.model}: {chosen}, {measured.window_ms[chosen]:.0f} ms of a core for 30 s"
+    summary += f" ({others})" if others else ""
+    return summary + "".join(f"; {name} fails: {why}" for name, why in measured.failures.items())
+
+
 def check_hub(patient: Patient) -> Finding:
     """Whether models can be downloaded."""
     endpoint = patient.hub.config.endpoint
@@ -262,6 +290,7 @@ CHECKS: Final[tuple[Callable[[Patient], Finding], ...]] = (
     check_port,
     check_spool,
     check_transcription,
+    check_encoders,
 )
 
 

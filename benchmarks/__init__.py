@@ -1,0 +1,1 @@
+"""Speed and memory of Verbatim beside other Whisper programs, on equal work in one run."""

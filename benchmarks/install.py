@@ -1,0 +1,30 @@
+"""Install the peers into this environment, each for itself: `python -m benchmarks.install`.
+
+One that cannot be installed is named, and the benchmark lists it as absent.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from benchmarks.peers import EVERYBODY, Peer
+
+
+def package_sets(peers: Iterable[Peer]) -> tuple[tuple[str, ...], ...]:
+    """What pip is asked for, one call after the other, nothing twice."""
+    return tuple(dict.fromkeys(peer.packages for peer in peers if peer.packages))
+
+
+def main() -> None:
+    """Command line."""
+    for packages in package_sets(EVERYBODY):
+        command = [sys.executable, "-m", "pip", "install", "--quiet", *packages]
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            print(f"not installed: {' '.join(packages)}; the benchmark goes on without it")
+
+
+if __name__ == "__main__":
+    main()

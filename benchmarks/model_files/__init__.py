@@ -1,0 +1,1 @@
+"""The random models in the formats that the programs read."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from tests.support.speech import samples_of, speech
 
 import verbatim
@@ -27,11 +28,7 @@ from verbatim.engine.protocol import Engine, LoadOptions
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
 
 
-@pytest.fixture(params=["fake", "local", "process"])
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    made = await make_engine(request.param)
-    yield made
-    await made.aclose()
+ENGINES = ("fake", "local", "process")
 
 
 async def make_engine(kind: str) -> Engine:
@@ -40,6 +37,14 @@ async def make_engine(kind: str) -> Engine:
     if kind == "local":
         return LocalEngine.load(MODEL, "demo")
     return await ProcessEngine.start(WorkerSpec(MODEL, "demo"), Supervision(), time.monotonic)
+
+
+@pytest_asyncio.fixture(params=ENGINES, scope="module", loop_scope="module")
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """One for all tests: it holds no state of what it was asked."""
+    made = await make_engine(request.param)
+    yield made
+    await made.aclose()
 
 
 @pytest.fixture(scope="module")
@@ -51,68 +56,67 @@ def spoken(language: str, place: int = 0) -> Pcm:
     return to_pcm(samples_of(speech("short", language)[place].name))
 
 
-async def test_the_description_is_constant_and_whole(engine: Engine) -> None:
-    description = engine.describe()
-    assert description == engine.describe()
-    assert description.batch_size > 0
-    assert {"en", "zh", "ko"} <= set(description.languages)
-    assert description.multilingual
+@pytest.mark.asyncio(loop_scope="module")
+class TestEveryEngine:
+    async def test_the_description_is_constant_and_whole(self, engine: Engine) -> None:
+        description = engine.describe()
+        assert description == engine.describe()
+        assert description.batch_size > 0
+        assert {"en", "zh", "ko"} <= set(description.languages)
+        assert description.multilingual
+
+    async def test_the_memory_that_it_takes_is_told(self, engine: Engine) -> None:
+        if isinstance(engine, FakeEngine):
+            assert engine.memory_bytes() == 0
+        else:
+            weights_bytes = (MODEL / "model.bin").stat().st_size
+            assert weights_bytes <= engine.memory_bytes() < 1024**3
+
+    async def test_one_result_a_window_in_order(self, engine: Engine) -> None:
+        options = DecodeOptions(language="en", beam_size=1)
+        windows = [Window(spoken("en", place), options=options) for place in range(6)]
+        together = await engine.run(windows)
+        alone = [(await engine.run([window]))[0] for window in windows]
+        assert [r.tokens for r in together] == [r.tokens for r in alone]
+        assert len({r.segments[0].text for r in together}) > 1
+
+    async def test_no_window_no_result(self, engine: Engine) -> None:
+        assert await engine.run([]) == []
+
+    @pytest.mark.parametrize("length", [1, 159, 160, 1_000, 480_000])
+    async def test_any_length_is_decoded(self, engine: Engine, length: int) -> None:
+        noise = np.random.default_rng(0).integers(-3_000, 3_000, length).astype(np.int16)
+        (result,) = await engine.run([Window(noise)])
+        for segment in result.segments:
+            assert 0 <= segment.start <= segment.end
+            assert segment.text.strip()
+
+    async def test_calls_may_overlap(self, engine: Engine) -> None:
+        windows = [
+            Window(spoken("en", place), options=DecodeOptions(beam_size=1)) for place in (0, 1)
+        ]
+        expected = await engine.run(windows)
+        overlapping = await asyncio.gather(*(engine.run(windows) for _ in range(4)))
+        assert all([r.tokens for r in each] == [r.tokens for r in expected] for each in overlapping)
+
+    async def test_an_unknown_language_is_refused(self, engine: Engine) -> None:
+        with pytest.raises(BadRequestError) as refused:
+            await engine.run([Window(spoken("en"), options=DecodeOptions(language="xx"))])
+        assert refused.value.param == "language"
+
+    async def test_a_language_that_is_given_has_no_probabilities(self, engine: Engine) -> None:
+        (given,) = await engine.run([Window(spoken("en"), options=DecodeOptions(language="en"))])
+        (found,) = await engine.run([Window(spoken("en"))])
+        assert (given.language, given.language_probability) == ("en", 1.0)
+        assert given.language_probabilities == ()
+        assert found.language == found.language_probabilities[0][0] == "en"
 
 
-async def test_the_memory_that_it_takes_is_told(engine: Engine) -> None:
-    if isinstance(engine, FakeEngine):
-        assert engine.memory_bytes() == 0
-    else:
-        weights_bytes = (MODEL / "model.bin").stat().st_size
-        assert weights_bytes <= engine.memory_bytes() < 1024**3
-
-
-async def test_one_result_a_window_in_order(engine: Engine) -> None:
-    options = DecodeOptions(language="en", beam_size=1)
-    windows = [Window(spoken("en", place), options=options) for place in range(6)]
-    together = await engine.run(windows)
-    alone = [(await engine.run([window]))[0] for window in windows]
-    assert [r.tokens for r in together] == [r.tokens for r in alone]
-    assert len({r.segments[0].text for r in together}) > 1
-
-
-async def test_no_window_no_result(engine: Engine) -> None:
-    assert await engine.run([]) == []
-
-
-@pytest.mark.parametrize("length", [1, 159, 160, 1_000, 480_000])
-async def test_any_length_is_decoded(engine: Engine, length: int) -> None:
-    noise = np.random.default_rng(0).integers(-3_000, 3_000, length).astype(np.int16)
-    (result,) = await engine.run([Window(noise)])
-    for segment in result.segments:
-        assert 0 <= segment.start <= segment.end
-        assert segment.text.strip()
-
-
-async def test_calls_may_overlap(engine: Engine) -> None:
-    windows = [Window(spoken("en", place), options=DecodeOptions(beam_size=1)) for place in (0, 1)]
-    expected = await engine.run(windows)
-    overlapping = await asyncio.gather(*(engine.run(windows) for _ in range(4)))
-    assert all([r.tokens for r in each] == [r.tokens for r in expected] for each in overlapping)
-
-
-async def test_an_unknown_language_is_refused(engine: Engine) -> None:
-    with pytest.raises(BadRequestError) as refused:
-        await engine.run([Window(spoken("en"), options=DecodeOptions(language="xx"))])
-    assert refused.value.param == "language"
-
-
-async def test_closing_twice_is_fine(engine: Engine) -> None:
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_closing_twice_is_fine(kind: str) -> None:
+    engine = await make_engine(kind)
     await engine.aclose()
     await engine.aclose()
-
-
-async def test_a_language_that_is_given_has_no_probabilities(engine: Engine) -> None:
-    (given,) = await engine.run([Window(spoken("en"), options=DecodeOptions(language="en"))])
-    (found,) = await engine.run([Window(spoken("en"))])
-    assert (given.language, given.language_probability) == ("en", 1.0)
-    assert given.language_probabilities == ()
-    assert found.language == found.language_probabilities[0][0] == "en"
 
 
 async def test_rows_of_different_options_share_a_batch(local: LocalEngine) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from verbatim.access import service
 from verbatim.access.administration import KeyAdministration, KeyWish
 from verbatim.access.older_file import OlderKey
 from verbatim.access.policy import policy_of
@@ -21,9 +23,10 @@ from verbatim.domain.errors import (
     MissingKeyError,
     NotFoundError,
     RateLimitedError,
+    StorageFullError,
     UnauthorizedError,
 )
-from verbatim.domain.keys import Key, KeyLimits, Scope
+from verbatim.domain.keys import Key, KeyLimits, KeyUse, Scope
 from verbatim.settings import Settings
 from verbatim.store.database import Database, open_database
 from verbatim.store.keys import KeyStore
@@ -32,8 +35,14 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LIFE_S = 60.0
 
 
-class CountingStore(KeyStore):
+class WatchedStore(KeyStore):
     asked = 0
+    full = False
+
+    async def add_uses(self, uses: Sequence[KeyUse]) -> None:
+        if self.full:
+            raise StorageFullError("The disk is full.")
+        await super().add_uses(uses)
 
     async def find(self, digest: str, today: date) -> Key | None:
         self.asked += 1
@@ -44,7 +53,7 @@ class World:
     """Both clocks, and as many servers on one database as a test wants."""
 
     def __init__(self, database: Database) -> None:
-        self.store = CountingStore(database)
+        self.store = WatchedStore(database)
         self.passed_s = 0.0
 
     def wait(self, seconds: float) -> None:
@@ -258,6 +267,46 @@ async def test_counters_are_kept(world: World, access: Access) -> None:
     assert (key.request_count, key.audio_s, key.last_used_at) == (3, 60, NOON)
     (day,) = await access.keys.days(key_id)
     assert (day.day, day.requests, day.audio_s) == (NOON.date(), 3, 60)
+
+
+async def use_once(access: Access, secret: str) -> None:
+    visit = access.visit(await access.identify([secret], Scope.LIVE))
+    visit.enter()
+    visit.leave()
+
+
+async def test_counters_wait_until_they_can_be_written(
+    world: World, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "FLUSH_S", 0.01)
+    key_id, secret = await make(access.keys)
+    ending = asyncio.Event()
+    world.store.full = True
+    with capture_logs() as logs:
+        writing = asyncio.create_task(access.run(ending))
+        await use_once(access, secret)
+        while not logs:  # noqa: ASYNC110 - told by no event
+            await asyncio.sleep(0.01)
+        await use_once(access, secret)
+        await asyncio.sleep(0.1)
+        # Said once, not each time that it is tried.
+        assert [line["event"] for line in logs] == ["counters of keys are not written"]
+        world.store.full = False
+        while (await access.keys.get(key_id)).request_count != 2:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        ending.set()
+        await writing
+    assert len(logs) == 1
+
+
+async def test_counters_that_are_lost_are_told(world: World, access: Access) -> None:
+    _, secret = await make(access.keys)
+    await use_once(access, secret)
+    world.store.full = True
+    with capture_logs() as logs:
+        await ended(access)
+    assert [line.get("requests") for line in logs] == [None, 1]
+    assert "lost" in logs[-1]["event"]
 
 
 async def test_a_client_secret_stands_for_its_key(world: World, access: Access) -> None:

@@ -151,11 +151,11 @@ def _end(text: str | None, now: datetime) -> datetime | None:
     """
     if text is None:
         return None
-    if span := SPAN.fullmatch(text.strip().lower()):
-        return now + int(span[1]) * SPANS[span[2]]
     try:
+        if span := SPAN.fullmatch(text.strip().lower()):
+            return now + int(span[1]) * SPANS[span[2]]
         moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadRequestError(
             f"--expires {text!r} is no span such as 12h or 30d, and no day such as 2027-01-31."
         ) from error

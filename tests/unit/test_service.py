@@ -21,7 +21,7 @@ from verbatim.domain.errors import (
     UnavailableError,
 )
 from verbatim.domain.events import Finished, Progress, SegmentReady
-from verbatim.domain.request import DecodeOptions, TranscriptionRequest
+from verbatim.domain.request import DecodeOptions, Priority, TranscriptionRequest
 from verbatim.engine.fake import FakeEngine
 from verbatim.engine.protocol import Engine
 from verbatim.engine.residency import Residency
@@ -29,7 +29,8 @@ from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.service import Recording, Run, TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
-from verbatim.scheduling.dispatcher import Dispatcher
+from verbatim.scheduling.dispatcher import Dispatcher, Lane
+from verbatim.scheduling.line import NEVER_S
 
 SECONDS_3 = wav((0.1 * np.random.default_rng(1).standard_normal(48_000)).astype(np.float32))
 REQUEST = TranscriptionRequest(model="fake", vad=False)
@@ -56,7 +57,11 @@ class Released:
 
 @asynccontextmanager
 async def service(
-    engine: FakeEngine, running: int = 2, waiting: int = 2, drain_s: float = 5.0
+    engine: FakeEngine,
+    running: int = 2,
+    waiting: int = 2,
+    drain_s: float = 5.0,
+    dispatcher: type[Dispatcher] = Dispatcher,
 ) -> AsyncIterator[TranscriptionService]:
     def resolve(name: str) -> str:
         if name != "fake":
@@ -64,7 +69,7 @@ async def service(
         return name
 
     async def load(name: str) -> Dispatcher:
-        return Dispatcher(engine, clock=time.monotonic)
+        return dispatcher(engine, clock=time.monotonic)
 
     made = TranscriptionService(
         Residency(resolve, load),
@@ -97,6 +102,20 @@ async def test_events_end_with_the_transcript() -> None:
     assert len(events[-1].transcript.text.split()) == 3
     assert events[-1].transcript.duration_s == pytest.approx(3.0)
     assert released.count == 1
+
+
+async def test_the_line_is_told_whose_work_it_is() -> None:
+    owners = []
+
+    class Watched(Dispatcher):
+        def lane(self, priority: Priority, owner: str = "", deadline_s: float = NEVER_S) -> Lane:
+            owners.append(owner)
+            return super().lane(priority, owner, deadline_s)
+
+    async with service(FakeEngine(), dispatcher=Watched) as each:
+        for owner in ("key_1", ""):
+            await (await each.start(Recording(SECONDS_3), REQUEST, owner)).result()
+    assert owners == ["key_1", ""]
 
 
 async def test_identical_recordings_in_flight_are_transcribed_once() -> None:

@@ -1,7 +1,7 @@
 """Real audio in, right text out: the demo model over rendered speech by voices it never heard.
 
-The bounds hold what the model reached so far, with some room, so that nothing gets worse unseen.
-The goal (errors 3 %) and how far it is from it are in the model's card.
+The goal is 3 % of errors. What has not reached it (the sequential strategy, translation, cuts) is held
+to what it reached, with some room, so that nothing gets worse unseen.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from verbatim.pipeline.transcribe import Frontend, transcribe
 
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
 LANGUAGES = ("en", "zh", "ko")
-MOST_ERRORS = {
-    "short": {"en": 0.13, "zh": 0.37, "ko": 0.08},
-    "long": {"en": 0.12, "zh": 0.24, "ko": 0.17},
-}
-MOST_WRONG_LANGUAGES = 0.12
+MOST_ERRORS = 0.03
+MOST_ERRORS_SEQUENTIAL = {"en": 0.04, "zh": 0.08, "ko": 0.1}
+MOST_WRONG_LANGUAGES = 0.04
 GREEDY = TranscriptionRequest(decode=DecodeOptions(beam_size=1))
 
 
@@ -66,7 +64,7 @@ async def test_sentences_and_their_language(
     wrong_languages = sum(t.language != language for t in found)
     assert wrong_languages <= MOST_WRONG_LANGUAGES * len(found)
     pairs = [(f.text, t.text, language) for f, t in zip(files, found, strict=True)]
-    assert error_rate(pairs) <= MOST_ERRORS["short"][language], wrong(pairs)
+    assert error_rate(pairs) <= MOST_ERRORS, wrong(pairs)
 
 
 def wrong(pairs: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
@@ -81,7 +79,9 @@ async def test_long_recordings(
     files = speech("long", language)
     found = await all_of(engine, frontend, files, replace(GREEDY, strategy=strategy))
     pairs = [(f.text, t.text, language) for f, t in zip(files, found, strict=True)]
-    assert error_rate(pairs) <= MOST_ERRORS["long"][language], wrong(pairs)
+    sequential = strategy is Strategy.SEQUENTIAL
+    most = MOST_ERRORS_SEQUENTIAL[language] if sequential else MOST_ERRORS
+    assert error_rate(pairs) <= most, wrong(pairs)
     for file, each in zip(files, found, strict=True):
         assert each.duration_s == pytest.approx(file.duration, abs=0.1)
         assert all(0 <= s.start <= s.end <= file.duration + 0.05 for s in each.segments)
@@ -95,7 +95,7 @@ async def test_translation_to_english(
     request = replace(GREEDY, decode=replace(GREEDY.decode, task=Task.TRANSLATE))
     found = await all_of(engine, frontend, files, request)
     pairs = [(f.sentences[0].english, t.text, "en") for f, t in zip(files, found, strict=True)]
-    assert error_rate(pairs) <= 0.4, wrong(pairs)
+    assert error_rate(pairs) <= 0.2, wrong(pairs)
     assert {t.task for t in found} == {Task.TRANSLATE}
 
 
@@ -104,7 +104,7 @@ async def test_a_prompt_does_no_harm(engine: LocalEngine, frontend: Frontend) ->
     options = replace(GREEDY.decode, initial_prompt="Anna lives in Paris. It is sunny today.")
     found = await all_of(engine, frontend, files, replace(GREEDY, decode=options))
     pairs = [(f.text, t.text, "en") for f, t in zip(files, found, strict=True)]
-    assert error_rate(pairs) <= 1.3 * MOST_ERRORS["short"]["en"], wrong(pairs)
+    assert error_rate(pairs) <= MOST_ERRORS, wrong(pairs)
 
 
 async def test_a_recording_in_three_languages(engine: LocalEngine, frontend: Frontend) -> None:
@@ -114,14 +114,14 @@ async def test_a_recording_in_three_languages(engine: LocalEngine, frontend: Fro
         assert {s.language for s in found.segments} == set(LANGUAGES)
         said = [(s.language, s.text) for s in file.sentences]
         right = sum((s.language, s.text.strip()) in said for s in found.segments)
-        assert right >= 0.65 * len(said), found.text
+        assert right >= 0.8 * len(said), found.text
 
 
 async def test_human_voices_say_digits(engine: LocalEngine, frontend: Frontend) -> None:
     files = speech("digits")
     found = await all_of(engine, frontend, files, GREEDY)
     pairs = [(f.text, t.text, "en") for f, t in zip(files, found, strict=True)]
-    assert error_rate(pairs) <= 0.2, wrong(pairs)
+    assert error_rate(pairs) <= 0.1, wrong(pairs)
 
 
 async def test_words_are_where_they_are_said(engine: LocalEngine, frontend: Frontend) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from verbatim.domain.audio import Window
+from verbatim.domain.audio import Pcm, Window
 from verbatim.domain.request import DecodeOptions, Strategy, TranscriptionRequest
 from verbatim.domain.transcript import Segment, WindowResult, Word
 from verbatim.domain.units import SAMPLE_RATE_HZ, WINDOW_SAMPLES
@@ -169,6 +170,33 @@ async def test_silence_has_no_say_in_the_language() -> None:
     engine = Scripted(answer)
     await run(engine, FULL[:3], TranscriptionRequest())
     assert [window.options.language for window in engine.windows] == [None, None, "zh"]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_hours_without_speech_are_not_held_for_the_vote(before: int) -> None:
+    """Whether nobody has spoken yet, or somebody whose language is not certain."""
+    heard: list[weakref.ref[Pcm]] = []
+    most_alive = 0
+
+    def answer(number: int, window: Window) -> WindowResult:
+        nonlocal most_alive
+        heard.append(weakref.ref(window.samples))
+        most_alive = max(most_alive, sum(each() is not None for each in heard))
+        if number < before:
+            return said(segment(" 예", 1, 2), language="ko", probability=0.3)
+        return said() if number < 39 else said(segment(" x", 1, 2), language="en")
+
+    @dataclass
+    class Forgetful(Scripted):
+        async def run(self, windows: Sequence[Window]) -> list[WindowResult]:
+            return [self.answer(len(heard), window) for window in windows]
+
+    chunks = (chunk(i * 100, 30) for i in range(40))
+    async with ReadAhead(lambda: pack(chunks), 1, "test") as planned:
+        texts = decode_parallel(planned, Forgetful(answer), TranscriptionRequest())
+        found = [text async for text in texts]
+    assert [text.done_s for text in found] == [i * 100 + 30 for i in range(40)]
+    assert most_alive <= before + 3
 
 
 async def test_a_short_uncertain_recording_takes_the_majority() -> None:

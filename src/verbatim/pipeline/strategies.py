@@ -57,6 +57,7 @@ class _Heard:
     """A window that was decoded, and the parts of it that had to be heard again."""
 
     planned: PlannedWindow
+    options: DecodeOptions
     result: WindowResult
     segments: tuple[Segment, ...]
 
@@ -131,15 +132,22 @@ async def decode_parallel(
         return _hear(window, engine, _options(request, vote.settled, next(prefixes)))
 
     if vote.open:
-        unsure: list[_Heard] = []
+        unsure: list[_Heard | WindowText] = []
         async for window in windows:
-            unsure.append(await hear(window))
-            vote.hear(unsure[-1].result)
+            heard = await hear(window)
+            if heard.segments:
+                unsure.append(heard)
+            elif unsure:
+                # It keeps its place, and not its audio: hours may go by before somebody speaks.
+                unsure.append(_text(heard))
+            else:
+                yield _text(heard)
+            vote.hear(heard.result)
             if not vote.open:
                 break
         vote.close()
-        for heard in await _agree(unsure, vote.settled, engine, request):
-            yield _text(heard)
+        for text in await _agree(unsure, vote.settled, engine):
+            yield text
     description = engine.describe()
     most = BATCHES_IN_FLIGHT * description.batch_size * description.replicas
     async with aclosing(in_order(windows, hear, most)) as all_heard:
@@ -148,17 +156,18 @@ async def decode_parallel(
 
 
 async def _agree(
-    unsure: Sequence[_Heard], language: str | None, engine: Engine, request: TranscriptionRequest
-) -> list[_Heard]:
+    unsure: Sequence[_Heard | WindowText], language: str | None, engine: Engine
+) -> list[WindowText]:
     """Windows that were heard in another language are heard again in the one that was settled."""
-    agreed: list[_Heard] = []
-    for place, heard in enumerate(unsure):
-        spoken = bool(heard.segments)
-        if spoken and language is not None and heard.result.language != language:
-            prefix = None if place else request.decode.prefix
-            agreed.append(await _hear(heard.planned, engine, _options(request, language, prefix)))
+    agreed: list[WindowText] = []
+    for each in unsure:
+        if isinstance(each, WindowText):
+            agreed.append(each)
+        elif language is None or each.result.language == language:
+            agreed.append(_text(each))
         else:
-            agreed.append(heard)
+            options = replace(each.options, language=language)
+            agreed.append(_text(await _hear(each.planned, engine, options)))
     return agreed
 
 
@@ -166,7 +175,7 @@ async def _hear(planned: PlannedWindow, engine: Engine, options: DecodeOptions) 
     """Decode a window to its end."""
     start_s = planned.time_map.to_recording(0.0)
     (result,) = await engine.run([Window(planned.samples, start_s, options)])
-    heard = _Heard(planned, result, _all_segments(result, 0.0))
+    heard = _Heard(planned, options, result, _all_segments(result, 0.0))
     length_s = len(planned.samples) / SAMPLE_RATE_HZ
     offset_s = 0.0
     while _has_rest(result, length_s - offset_s):
@@ -248,7 +257,7 @@ async def decode_sequential(
             context = (*context, *said) if keep else ()
             prompt = prompt if keep else None
         buffer.drop(_advance(result, len(planned.samples)))
-        heard = _Heard(planned, result, result.segments)
+        heard = _Heard(planned, options, result, result.segments)
         yield _text(heard)
 
 

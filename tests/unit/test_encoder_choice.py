@@ -45,7 +45,8 @@ def test_nothing_faster_leaves_ctranslate2_and_some_can_be_left_out() -> None:
 
 
 def encoder(error: float) -> Encode:
-    def encode(mel: Array) -> Array:
+    def encode(mel: Array, *, alone: bool = True) -> Array:
+        assert alone
         return mel * np.float32(1 + error)
 
     return encode

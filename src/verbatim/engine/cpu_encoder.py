@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from verbatim.engine.encoder_choice import (
 from verbatim.engine.features import FeatureExtractor
 from verbatim.engine.hardware import measure_hardware
 from verbatim.engine.model import Array
+from verbatim.engine.model_folder import WEIGHTS_FILE
 from verbatim.engine.openvino_encoder import (
     OpenVinoEncoder,
     Precision,
@@ -127,7 +127,7 @@ def _measurement(
     versions: tuple[str, ...],
 ) -> EncoderMeasurement:
     key = fingerprint(
-        spec.folder / "model.bin",
+        spec.folder / WEIGHTS_FILE,
         spec.compute_type,
         str(spec.threads),
         measure_hardware().processor,
@@ -156,7 +156,7 @@ def _candidates(spec: EncoderSpec) -> list[Candidate]:
     ]
 
 
-def _open(spec: EncoderSpec, precision: Precision) -> Callable[[Array], Array]:
+def _open(spec: EncoderSpec, precision: Precision) -> Encode:
     return OpenVinoEncoder(spec.folder, precision, spec.threads).encode
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,18 @@ SLOW_S: Final = 4.0
 REMEMBERED_IN: Final = "encoders.json"
 _SAMPLED_BYTES: Final = 1 << 16
 
-Encode: TypeAlias = Callable[[Array], NDArray[np.float32]]
-"""Mel (B, mels, frames) -> encoder output (B, frames / 2, width)."""
+
+class Encode(Protocol):
+    """An encoder; blocks, and may be called from several threads."""
+
+    def __call__(self, mel: Array, *, alone: bool = True) -> NDArray[np.float32]:
+        """Mel (B, mels, frames) -> encoder output (B, frames / 2, width).
+
+        Args:
+            mel: the spectrograms.
+            alone: nothing else keeps the processor busy.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Unpack
 
 import ctranslate2
@@ -214,12 +216,28 @@ class _Model:
     def __init__(self, model: Any, encode: Encode | None = None) -> None:
         self._model = model
         self._encode = encode
+        self._lock = Lock()
+        self._busy = 0
         # With several GPUs any of them may take the next step, so arrays meet on the CPU.
         self._to_cpu = model.device == "cuda" and len(model.device_index) > 1
 
+    @contextmanager
+    def _at_work(self) -> Iterator[bool]:
+        """For the time of a call; tells whether it is the only one."""
+        with self._lock:
+            self._busy += 1
+            alone = self._busy == 1
+        try:
+            yield alone
+        finally:
+            with self._lock:
+                self._busy -= 1
+
     def encode(self, mel: Array) -> Storage:
         if self._encode is not None:
-            elsewhere: Storage = ctranslate2.StorageView.from_array(self._encode(mel))
+            with self._at_work() as alone:
+                output = self._encode(mel, alone=alone)
+            elsewhere: Storage = ctranslate2.StorageView.from_array(output)
             return elsewhere
         view = ctranslate2.StorageView.from_array(mel)
         encoded: Storage = self._model.encode(view, to_cpu=self._to_cpu)
@@ -239,13 +257,14 @@ class _Model:
     def generate(
         self, encoded: Storage, prompts: Sequence[Sequence[int]], **options: Unpack[SearchOptions]
     ) -> Sequence[Generation]:
-        found: Sequence[Generation] = self._model.generate(
-            encoded,
-            [list(prompt) for prompt in prompts],
-            return_scores=True,
-            return_no_speech_prob=True,
-            **options,
-        )
+        with self._at_work():
+            found: Sequence[Generation] = self._model.generate(
+                encoded,
+                [list(prompt) for prompt in prompts],
+                return_scores=True,
+                return_no_speech_prob=True,
+                **options,
+            )
         return found
 
     def align(
@@ -261,8 +280,9 @@ class _Model:
         return found
 
 
-def _encode(model: Any, mel: Array) -> Array:
+def _encode(model: Any, mel: Array, *, alone: bool = True) -> Array:
     """CTranslate2's encoder as an `Encode`."""
+    del alone
     return np.asarray(model.encode(ctranslate2.StorageView.from_array(mel)))
 
 

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from tests.support.live_server import shared_vad
 from tests.support.synthetic_voice import silence, voice
 
-from verbatim.domain.audio import Samples, Window
+from verbatim.domain.audio import AnyAudio, Samples, Window
 from verbatim.domain.live import (
     Cleared,
     Failed,
@@ -25,13 +26,16 @@ from verbatim.domain.transcript import Segment, WindowResult, Word
 from verbatim.engine.fake import FakeEngine, Interruption
 from verbatim.engine.protocol import Engine
 from verbatim.engine.residency import Residency
+from verbatim.engine.vad import VadState
 from verbatim.pipeline.live import LiveSession
 from verbatim.pipeline.live.service import LiveLimits, LiveService
 from verbatim.scheduling.dispatcher import Dispatcher
-from verbatim.stages.stability import word_key
+from verbatim.stages.stability import CLOSING_MARKS, word_key
 
 RATE = 16_000
 WORD_S = 0.4
+SHORTEST_WORD_S = 0.1
+"""Less of a word is not heard."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,23 @@ class Speech:
         return len(self.samples) / RATE
 
 
-def spoken(*parts: str | float, word_s: float = WORD_S, seed: int = 1) -> Speech:
+@cache
+def clear_voice() -> Samples:
+    """A voice in which voice activity detection finds speech at once and all the time, 4 s."""
+    for seed in range(100):
+        samples = voice(4.0, seed)
+        heard, _ = shared_vad().advance(np.concatenate([silence(0.512), samples]), VadState())
+        if (heard[20:] > 0.6).all():
+            return samples
+    raise AssertionError("no seed makes a clear voice")
+
+
+def spoken(*parts: str | float, word_s: float = WORD_S) -> Speech:
     """Sentences, and silences in seconds between them. No word may be said twice."""
     words: list[Word] = []
     pieces: list[Samples] = []
     at = 0.0
-    for number, part in enumerate(parts):
+    for part in parts:
         if isinstance(part, float):
             pieces.append(silence(part))
             at += part
@@ -64,7 +79,7 @@ def spoken(*parts: str | float, word_s: float = WORD_S, seed: int = 1) -> Speech
         for place, text in enumerate(texts):
             start = at + place * word_s
             words.append(Word(f" {text}", start, start + word_s, 0.9))
-        pieces.append(voice(word_s * len(texts), seed + number))
+        pieces.append(np.resize(clear_voice(), round(word_s * len(texts) * RATE)))
         at += word_s * len(texts)
     keys = [word_key(word.text) for word in words]
     assert len(set(keys)) == len(keys), "a word is said twice"
@@ -101,21 +116,27 @@ class SpokenEngine(FakeEngine):
         self.speech = speech
         self._mishear = mishear
 
+    def _next_word(self, prefix: Sequence[str]) -> int:
+        """The place of the word that follows a prefix."""
+        keys = [word_key(word.text) for word in self.speech.words]
+        return keys.index(word_key(prefix[-1])) + 1 if prefix else 0
+
     def _result(self, window: Window) -> WindowResult:
         begin, end = window.start_s, window.start_s + window.duration_s
         prefix = (window.options.prefix or "").split()
         heard = [Word(f" {text}", 0.0, 0.0, 0.9) for text in prefix]
-        keys = [word_key(word.text) for word in self.speech.words]
-        first = keys.index(word_key(prefix[-1])) + 1 if prefix else 0
-        if prefix and self.speech.words[first - 1].end <= end:
-            heard[-1] = Word(self.speech.words[first - 1].text, 0.0, 0.0, 0.9)
+        first = self._next_word(prefix)
+        if prefix and (last := self.speech.words[first - 1]).end <= end:
+            # The marks that close it, which were held back.
+            bare = prefix[-1].rstrip(CLOSING_MARKS)
+            marks = last.text[len(last.text.rstrip(CLOSING_MARKS)) :]
+            heard[-1] = Word(f" {bare}{marks}", 0.0, 0.0, 0.9)
         for word in self.speech.words[first:]:
-            middle = (word.start + word.end) / 2
-            if not prefix and middle < begin:
+            if not prefix and word.end < begin + SHORTEST_WORD_S:
                 continue
             if word.end <= end + 0.01:
                 text = word.text
-            elif word.start < end - 0.1:
+            elif word.start < end - SHORTEST_WORD_S:
                 text = self._mishear(word)
             else:
                 break
@@ -209,7 +230,7 @@ class Transcriber:
 
 
 async def play(
-    session: LiveSession, samples: Samples, piece_s: float = 0.1, pause_s: float = 0.01
+    session: LiveSession, samples: AnyAudio, piece_s: float = 0.1, pause_s: float = 0.01
 ) -> None:
     """Feed audio in pieces, faster than it was spoken."""
     size = round(piece_s * RATE)

@@ -88,6 +88,7 @@ class StreamSession:
         self._decoder = LiveDecoder(self._floor, self._second_passes, clock)
         self._began_s = self._fed_at_s = clock()
         self._feeding = 0
+        self._life = asyncio.create_task(self._live())
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -151,8 +152,8 @@ class StreamSession:
     async def aclose(self) -> None:
         """End at once; twice is fine."""
         self.end(SessionEnd.FINISHED)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        self._life.cancel()
+        await self.ended()
         # Whoever still reads the events must not wait for ever.
         events = self._floor.events
         if events.full():
@@ -164,8 +165,17 @@ class StreamSession:
         await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        """The session's life; frees everything at its end."""
+        """See the session's life to its end, and free everything then."""
         watching = asyncio.create_task(self._watch())
+        # Not awaited itself: one that is cancelled before it begins runs no code.
+        await asyncio.wait({self._life})
+        watching.cancel()
+        self._second_passes.cancel()
+        for engine in self._engines:
+            await engine.aclose()
+        self._on_end(self)
+
+    async def _live(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listener.run())
@@ -178,12 +188,6 @@ class StreamSession:
             fault = InternalError("The session failed; the server's log says why. Open another.")
             await self._floor.events.put(Failed(None, fault))
             await self._tell_end(SessionEnd.FAILED)
-        finally:
-            watching.cancel()
-            self._second_passes.cancel()
-            for engine in self._engines:
-                await engine.aclose()
-            self._on_end(self)
 
     async def _tell_end(self, reason: SessionEnd) -> None:
         audio_s = self._floor.tape.end / SAMPLE_RATE_HZ

@@ -360,7 +360,13 @@ class Utterance:
 
     @property
     def _prefix(self) -> str:
-        return "".join(word.text for word in self._in_audio).strip()
+        before = "".join(word.text for word in self._run_up)
+        own = "".join(word.text for word in self.text.words[self._prefix_from :])
+        if not self._prefix_from and before and own:
+            # The first word of an utterance has lost the space before it.
+            spaced = self._decoded_language not in WRITTEN_WITHOUT_SPACES
+            return f"{before}{' ' * spaced}{own}".strip()
+        return (before or own).strip()
 
     def _enter(self, start: int) -> None:
         """The audio that is decoded begins anew."""

@@ -115,7 +115,7 @@ def test_a_server_at_its_most_talkative(tmp_path: Path) -> None:
     }
     with (
         console.open("w") as stdout,
-        fake_server(stdout=stdout, **settings) as server,
+        fake_server(0, stdout, **settings) as server,
         server.client() as client,
     ):
         made = client.post("/v1/keys", headers={"x-admin-key": ADMIN}, json={"name": "canary"})

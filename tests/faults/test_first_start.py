@@ -35,7 +35,7 @@ class Place:
         console = self.folder / f"console-{self.starts}"
         stdout = stack.enter_context(console.open("w"))
         chosen = {**self.settings, **settings}
-        return stack.enter_context(fake_server(stdout=stdout, **chosen)), console
+        return stack.enter_context(fake_server(0, stdout, **chosen)), console
 
 
 def url_of(server: ServerProcess) -> str:
@@ -144,7 +144,10 @@ def test_everybody_is_let_in_where_that_is_said(tmp_path: Path) -> None:
     [
         ({"VERBATIM_AUTH": "off"}, "--no-auth"),
         ({"VERBATIM_AUTH": "on", "VERBATIM_NO_AUTH": "true"}, "contradict"),
-        ({"VERBATIM_DATABASE_URL": "postgresql://u:pa55@/d?host=/nowhere"}, "cannot be used now"),
+        (
+            {"VERBATIM_DATABASE_URL": "postgresql://u:pa55@/d?host=/nowhere"},
+            "cannot use d at /nowhere now",
+        ),
         ({"VERBATIM_DATABASE_URL": "mysql://u:pa55@h/d"}, "database_url"),
         ({"VERBATIM_DATA_DIR": "/dev/null/data"}, "data_dir"),
     ],

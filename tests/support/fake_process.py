@@ -67,7 +67,7 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    command: Sequence[str], stdout: IO[str] | None = None, **variables: str
+    command: Sequence[str], stdout: IO[str] | None = None, /, **variables: str
 ) -> Iterator[ServerProcess]:
     """Start a server on a free port; it is killed at the end if it still runs."""
     own = {
@@ -96,7 +96,7 @@ def server_process(
         process.stderr.close()
 
 
-def fake_server(pause_s: float = 0, stdout: IO[str] | None = None, **variables: str) -> Any:
+def fake_server(pause_s: float = 0, stdout: IO[str] | None = None, /, **variables: str) -> Any:
     """A server process with the fake engine."""
     command = [sys.executable, "-m", "tests.support.fake_process"]
     settings = {"VERBATIM_PRELOAD": "false", PAUSE_VARIABLE: str(pause_s)}

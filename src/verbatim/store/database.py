@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -31,14 +32,20 @@ LOCK_WAIT_S: Final = 15
 """How long SQLite waits for another process that writes."""
 CONNECT_S: Final = 5
 STATEMENT_MS: Final = 10_000
+EXCLUSIVE_MS: Final = 120_000
+"""Another process may be bringing the schema up to date."""
 POOL_WAIT_S: Final = 10
 EXCLUSIVE_LOCK_ID: Final = 0x76657262
 """PostgreSQL's advisory locks have numbers; this is ours."""
 WRITES: Final = "verbatim_writes"
+ANY_DATABASE: Final = "the server's database"
+"""What callers are told; where it lies is for who starts the server, and for the log."""
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Database:
-    """A database that is open, with its schema up to date. Close it.
+    """A database that is open.
 
     Its transactions raise, besides what is raised in them:
 
@@ -46,13 +53,13 @@ class Database:
     - `UnavailableError`: the database cannot be reached, is locked or damaged.
 
     Args:
-        engine: SQLAlchemy's; closed with this.
-        where: the database, for people; no password in it.
+        engine: SQLAlchemy's.
+        where: the database, as errors name it; no password in it.
     """
 
-    def __init__(self, engine: AsyncEngine, where: str) -> None:
+    def __init__(self, engine: AsyncEngine, where: str = ANY_DATABASE) -> None:
         self.engine: Final = engine
-        self.where: Final = where
+        self._where = where
         self._reading = async_sessionmaker(engine)
         self._writing = async_sessionmaker(engine.execution_options(**{WRITES: True}))
 
@@ -74,6 +81,7 @@ class Database:
         async with self.writing() as session:
             # In SQLite, whoever writes is alone.
             if self.engine.dialect.name == "postgresql":
+                await session.execute(text(f"SET LOCAL statement_timeout = {EXCLUSIVE_MS}"))
                 lock = text("SELECT pg_advisory_xact_lock(:id)")
                 await session.execute(lock, {"id": EXCLUSIVE_LOCK_ID})
             yield session
@@ -86,14 +94,12 @@ class Database:
             async with sessions.begin() as session:
                 yield session
         except Exception as error:
-            told = store_error(error, self.where)
+            told = store_error(error, self._where)
             if told is None:
                 raise
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            log.warning("the database failed", problem=str(cause))
             raise told from error
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self.engine.dispose()
 
 
 @asynccontextmanager
@@ -105,21 +111,20 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         StorageFullError, UnavailableError: it cannot be used now.
     """
     url = _url(settings)
-    where = url.database or "" if _is_sqlite(url) else f"{url.database} at {url.host or 'here'}"
+    where = _where(url)
     try:
         engine = _sqlite_engine(url) if _is_sqlite(url) else _postgres_engine(url)
     except OSError as error:
         raise UnavailableError(
             f"{where} cannot be written: {error.strerror}. Set data_dir to a folder that can."
         ) from error
-    database = Database(engine, where)
     try:
-        async with database.exclusive() as session:
+        async with Database(engine, where).exclusive() as session:
             connection = await session.connection()
             await connection.run_sync(upgrade)
-        yield database
+        yield Database(engine)
     finally:
-        await database.aclose()
+        await engine.dispose()
 
 
 def _url(settings: Settings) -> URL:
@@ -135,6 +140,12 @@ def _url(settings: Settings) -> URL:
     if backend == "sqlite" and url.database and url.database != ":memory:":
         return url.set(drivername=SQLITE_DRIVER)
     raise _bad_url()
+
+
+def _where(url: URL) -> str:
+    if _is_sqlite(url):
+        return url.database or ""
+    return f"{url.database} at {url.host or _text(url.query.get('host')) or 'this machine'}"
 
 
 def _bad_url() -> BadRequestError:

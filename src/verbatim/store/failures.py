@@ -23,7 +23,7 @@ def store_error(error: Exception, where: str) -> VerbatimError | None:
 
     Args:
         error: raised while the database was used.
-        where: the database, for people.
+        where: the database, as people shall be told.
     """
     if isinstance(error, PoolTimeoutError):
         return UnavailableError(
@@ -40,8 +40,8 @@ def store_error(error: Exception, where: str) -> VerbatimError | None:
         return _sqlite_error(cause, where)
     if isinstance(error, OperationalError | InterfaceError | OSError):
         return UnavailableError(
-            f"The database {where} cannot be used now. It must run, be reachable from here, and "
-            "let in the user that database_url names.",
+            f"Verbatim cannot use {where} now. PostgreSQL must run there, be reachable from here, "
+            "and let in the user that database_url names.",
             retry_after_s=RETRY_S,
         )
     return None
@@ -69,12 +69,12 @@ def _sqlite_error(error: sqlite3.DatabaseError, where: str) -> VerbatimError | N
         )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return UnavailableError(
-            f"{where} is damaged, or is no database. Put a backup in its place, or move it away to "
-            "begin anew without its keys."
+            f"What lies in {where} is damaged, or is no database. Put a backup in its place, or "
+            "move it away to begin anew without its keys."
         )
     if isinstance(error, sqlite3.OperationalError) and code != SQLITE_ERROR:
         return UnavailableError(
-            f"{where} cannot be read or written ({error}). Its folder must be writable for the "
-            "user that runs Verbatim; the setting data_dir names another."
+            f"Verbatim cannot read or write {where} ({error}). Its folder must be writable for "
+            "the user that runs Verbatim; the setting data_dir names another."
         )
     return None

@@ -78,9 +78,12 @@ async def admit(
         RateLimitedError: a limit of the key is reached.
         UnavailableError: keys cannot be looked up now.
     """
-    known = connection.scope.get(VISIT_KEY)
-    if isinstance(known, Visit) and scope in known.caller.scopes:
-        return known.caller
+    known = visit_of(connection.scope)
+    if known is not None:
+        good = known.caller.authenticated or not needs_key
+        if good and scope in known.caller.scopes:
+            return known.caller
+        known.leave()
     shown = offered_keys(connection.headers) if offered is None else offered
     caller = await context.access.identify(shown, scope, needs_key=needs_key)
     visit = context.access.visit(caller)

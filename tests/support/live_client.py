@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,9 +21,9 @@ class LiveClient:
 
     def __init__(self, url: str, path: str = "/v1/live", **options: Any) -> None:
         address = url.replace("http", "ws", 1) + path
-        self.socket: ClientConnection = connect(
-            address, compression=options.pop("compression", None), max_size=None, **options
-        )
+        options = {"compression": None, "max_size": None, **options}
+        self._open = ExitStack()
+        self.socket: ClientConnection = self._open.enter_context(connect(address, **options))
         self.messages: list[dict[str, Any]] = []
         self.close: tuple[int, str] | None = None
 
@@ -36,7 +36,7 @@ class LiveClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.socket.close()
+        self._open.close()
 
     def say(self, **message: Any) -> None:
         self.socket.send(json.dumps(message))
@@ -76,9 +76,3 @@ class LiveClient:
 
     def finals(self) -> list[str]:
         return [m["committed"] for m in self.messages if m["type"] == "text" and m["is_final"]]
-
-
-@contextmanager
-def live_client(url: str, **options: Any) -> Iterator[LiveClient]:
-    with LiveClient(url, **options) as client:
-        yield client

@@ -34,6 +34,8 @@ from verbatim.settings import MIB
 
 MAX_REASON_BYTES: Final = 123
 """Of a close frame (RFC 6455, 5.5)."""
+CLOSE_NEWS_S: Final = 0.5
+"""How long it may take to hear why a connection is closed, on which nothing can be sent."""
 ANY_ORIGIN: Final = "*"
 _GONE: Final = (WebSocketDisconnect, RuntimeError, OSError)
 """What Starlette and uvicorn raise where a connection has ended (RuntimeError: by the server)."""
@@ -206,25 +208,29 @@ async def converse(
     nothing more is to be heard ends nothing.
 
     Raises:
-        Exception: what `telling` raised, else what `listening` did.
+        Exception: what `telling` raised, else what `listening` did; of a connection that is closed
+            what `listening` did, which knows why.
     """
     listener, teller = asyncio.create_task(listening), asyncio.create_task(telling)
     try:
         await asyncio.wait({listener, teller}, return_when=asyncio.FIRST_COMPLETED)
         if not teller.done() and listener.exception() is None:
             await asyncio.wait({teller})
+        if teller.done() and isinstance(teller.exception(), SocketClosedError):
+            await asyncio.wait({listener}, timeout=CLOSE_NEWS_S)
     finally:
         for task in (listener, teller):
             task.cancel()
         await asyncio.wait({listener, teller})
         # Looked at here, or asyncio would log them as forgotten.
-        failures = [
-            error
-            for task in (teller, listener)
-            if not task.cancelled() and (error := task.exception()) is not None
-        ]
-    if failures:
-        raise failures[0]
+        told, heard = (
+            None if task.cancelled() else task.exception() for task in (teller, listener)
+        )
+    failure = told or heard
+    if isinstance(told, SocketClosedError) and isinstance(heard, SocketClosedError):
+        failure = heard
+    if failure is not None:
+        raise failure
 
 
 def check_origin(websocket: WebSocket, allowed: Sequence[str]) -> None:

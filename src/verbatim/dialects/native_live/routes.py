@@ -15,6 +15,7 @@ from verbatim.domain.errors import (
     NotFoundError,
     SlowUploadError,
     TooLargeError,
+    UnavailableError,
     UnsupportedMediaError,
     VerbatimError,
 )
@@ -49,6 +50,8 @@ START_S: Final = 10.0
 """For the first message to come."""
 MAX_MISTAKES: Final = 20
 """Messages that make no sense, before the connection is closed."""
+FORGIVEN: Final = (BadRequestError, NotFoundError, UnavailableError)
+"""What may be wrong with one of them."""
 DELIBERATE: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 """Codes of a client that will not come back."""
 
@@ -130,8 +133,11 @@ class _Live:
         try:
             await socket.send_json(self._greeting(conversation))
             await converse(talk.hear(), talk.tell(received))
-            end = conversation.ended or SessionEnd.FINISHED
-            await socket.close(_CODE_OF_END[end], end.value)
+            if talk.failure is not None:
+                await socket.close(close_code(talk.failure), talk.failure.message)
+            else:
+                end = conversation.ended or SessionEnd.FINISHED
+                await socket.close(_CODE_OF_END[end], end.value)
         except SocketClosedError as gone:
             if gone.code not in DELIBERATE:
                 keep_s = self._context.settings.live_resume_s
@@ -170,27 +176,34 @@ class _Talk:
         self._socket = socket
         self._conversation = conversation
         self._attachment = attachment
+        self.failure: VerbatimError | None = None
+        """What was wrong with the audio."""
         self.audio_s = 0.0
         """How much audio came over this connection."""
 
     async def hear(self) -> None:
         """Take in what the client sends, as long as it is there.
 
-        A message that makes no sense is answered and forgotten; audio that makes none is the end.
+        A message that makes no sense is answered and forgotten. Audio that makes none is the end;
+        what was said before it is still told.
         """
         mistakes = 0
-        while True:
+        while self.failure is None:
             message = await self._socket.receive()
-            if isinstance(message, bytes):
-                await self._take_audio(message)
-                continue
             try:
-                await self._obey(message)
-            except VerbatimError as error:
+                if isinstance(message, bytes):
+                    await self._take_audio(message)
+                else:
+                    await self._obey(message)
+            except FORGIVEN as error:
                 mistakes += 1
                 if mistakes >= MAX_MISTAKES:
                     raise
                 await self._socket.send_json(error_message(error))
+            except UnsupportedMediaError as error:
+                self.failure = error
+                await self._socket.send_json(error_message(error))
+                await self._conversation.session.finish()
 
     async def tell(self, after: int) -> None:
         """Send what the session tells, from the message after this one to the last."""

@@ -1,7 +1,7 @@
 """Real audio in, right text out: the demo model over rendered speech by voices it never heard.
 
-The goal is 3 % of errors. What has not reached it (the sequential strategy, translation, cuts) is held
-to what it reached, with some room, so that nothing gets worse unseen.
+The goal is 3 % of errors. What has not reached it (the sequential strategy, translation, cuts) is
+held to what it reached, with some room, so that nothing gets worse unseen.
 """
 
 from __future__ import annotations

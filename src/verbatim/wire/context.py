@@ -13,6 +13,7 @@ from verbatim.pipeline.service import TranscriptionService
 from verbatim.settings import Settings
 from verbatim.wire.body import Pace
 from verbatim.wire.spool import Spool
+from verbatim.wire.websocket import SocketLimits
 
 HEARTBEAT_S: Final = 15.0
 """Proxies commonly close a connection on which nothing came for 60 s."""
@@ -30,6 +31,7 @@ class Context:
         access: who may ask for what.
         pace: how slow an upload may be.
         heartbeat_s: longest silence of a stream that is being answered.
+        sockets: what a client may do to a WebSocket.
         clock: seconds that only rise.
     """
 
@@ -40,4 +42,5 @@ class Context:
     access: Access
     pace: Pace = field(default_factory=Pace)
     heartbeat_s: float = HEARTBEAT_S
+    sockets: SocketLimits = field(default_factory=SocketLimits)
     clock: Callable[[], float] = time.monotonic

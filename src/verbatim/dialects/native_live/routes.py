@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Depends
@@ -34,7 +35,6 @@ from verbatim.wire.websocket import (
     CloseCode,
     LiveSocket,
     SocketClosedError,
-    SocketLimits,
     check_origin,
     close_code,
     converse,
@@ -80,7 +80,8 @@ class _Live:
     async def serve(self, websocket: WebSocket) -> None:
         """One connection, from its first message to its end."""
         check_origin(websocket, self._context.settings.cors_origins)
-        socket = LiveSocket(websocket, SocketLimits(max_message_bytes=MAX_MESSAGE_BYTES))
+        limits = replace(self._context.sockets, max_message_bytes=MAX_MESSAGE_BYTES)
+        socket = LiveSocket(websocket, limits)
         try:
             await socket.accept(spoken_subprotocol(websocket.headers))
             try:

@@ -442,7 +442,7 @@ def test_a_process_does_not_outlive_its_parent(deed: str) -> None:
 async def test_a_model_in_a_process_takes_no_memory_here() -> None:
     """Loading and unloading it again and again leaves this process as large as it was."""
     sizes = []
-    for _ in range(4):
+    for _ in range(3):
         engine = await ProcessEngine.start(WorkerSpec(MODEL, "demo"), Supervision(), time.monotonic)
         assert engine.memory_bytes() > MODEL.joinpath("model.bin").stat().st_size
         await engine.run([window()])

@@ -61,7 +61,7 @@ class _Taking:
             outcomes=tuple(self.outcomes),
             load_s=process.load_s,
             loaded_bytes=process.loaded_bytes,
-            peak_bytes=process.peak_bytes(),
+            added_bytes=process.added_bytes(),
             versions=process.ready.versions,
             remark=process.ready.remark,
         )

@@ -8,18 +8,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import chain
 
 from benchmarks.peers import EVERYBODY, Peer
 
 
-def package_sets(peers: Iterable[Peer]) -> tuple[tuple[str, ...], ...]:
-    """What pip is asked for, one call after the other, nothing twice."""
-    return tuple(dict.fromkeys(peer.packages for peer in peers if peer.packages))
+def calls(peers: Iterable[Peer]) -> tuple[tuple[str, ...], ...]:
+    """What pip is told to install, one call after the other, none twice."""
+    return tuple(dict.fromkeys(chain.from_iterable(peer.installs for peer in peers)))
 
 
 def main() -> None:
     """Command line."""
-    for packages in package_sets(EVERYBODY):
+    for packages in calls(EVERYBODY):
         command = [sys.executable, "-m", "pip", "install", "--quiet", *packages]
         done = subprocess.run(command, check=False)
         if done.returncode:

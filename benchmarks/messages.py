@@ -48,12 +48,14 @@ class Outcome:
         first_s: until the first window is written.
         tokens: how many each window was decoded to, over all recordings.
         latencies_s: for each recording of a burst, from the burst's beginning to its end.
+        processor_s: seconds on a core that all threads together used; the driver looks at that.
     """
 
     wall_s: float
     first_s: float
     tokens: tuple[int, ...]
     latencies_s: tuple[float, ...] = ()
+    processor_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

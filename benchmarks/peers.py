@@ -6,8 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from benchmarks.models import ModelFormat
 
@@ -32,8 +31,7 @@ _GLIBC_TUNED: Final = ":".join(
 )
 """The same of glibc's allocator: nothing is mapped apart, nothing is given back."""
 _BFLOAT16_FEATURES: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-NO_OPTIONS: Final[Mapping[str, str | int | bool]] = MappingProxyType({})
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+Options: TypeAlias = Mapping[str, str | int | bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Peer:
         module: in `benchmarks.contenders`.
         form: of its model.
         options: of the module's `make`.
-        packages: what pip installs for it; one set for each attempt.
+        installs: what pip is told to install for it, one call after the other.
         imports: modules that must be there.
         preload: a shared library that is loaded before all others.
         environment: variables of its process.
@@ -55,11 +53,11 @@ class Peer:
     name: str
     module: str
     form: ModelFormat
-    options: Mapping[str, str | int | bool] = field(default=NO_OPTIONS)
-    packages: tuple[str, ...] = ()
+    options: Options = field(default_factory=dict)
+    installs: tuple[tuple[str, ...], ...] = ()
     imports: tuple[str, ...] = ()
     preload: str | None = None
-    environment: Mapping[str, str] = field(default=NOTHING)
+    environment: Mapping[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
 
     def obstacle(self, features: tuple[str, ...]) -> str | None:
@@ -85,70 +83,76 @@ def library(name: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
+_TORCH: Final = "torch==2.13.0"
+_TRANSFORMERS: Final = "transformers==5.5.4"
+"""The newest that optimum-intel takes."""
+
 VERBATIM: Final = Peer("Verbatim", "ours", ModelFormat.CTRANSLATE2_INT8)
 SEQUENTIAL: Final = Peer(
     "faster-whisper",
     "faster_whisper",
     ModelFormat.CTRANSLATE2_INT8,
-    packages=("faster-whisper==1.2.1",),
+    installs=(("faster-whisper==1.2.1",),),
     imports=("faster_whisper",),
 )
-BATCHED: Final = replace(
-    SEQUENTIAL, name="faster-whisper, batched", options=MappingProxyType({"batched": True})
-)
+BATCHED: Final = replace(SEQUENTIAL, name="faster-whisper, batched", options={"batched": True})
 BATCHED_JEMALLOC: Final = replace(
     BATCHED,
     name="faster-whisper, batched, jemalloc",
     preload=JEMALLOC,
-    environment=MappingProxyType({"MALLOC_CONF": _JEMALLOC_TUNED}),
+    environment={"MALLOC_CONF": _JEMALLOC_TUNED},
 )
 BATCHED_GLIBC: Final = replace(
     BATCHED,
     name="faster-whisper, batched, tuned glibc",
-    environment=MappingProxyType({"GLIBC_TUNABLES": _GLIBC_TUNED}),
+    environment={"GLIBC_TUNABLES": _GLIBC_TUNED},
 )
 POOL: Final = replace(SEQUENTIAL, name="faster-whisper, pool and semaphore")
 TWO_WORKERS: Final = replace(
     SEQUENTIAL,
     name="faster-whisper, 2 workers of half the threads",
-    options=MappingProxyType({"workers": 2, "permits": 2}),
+    options={"workers": 2, "permits": 2},
 )
 BATCHED_POOL: Final = replace(BATCHED, name="faster-whisper, batched, pool and semaphore")
 OPENAI: Final = Peer(
     "openai-whisper",
     "openai_whisper",
     ModelFormat.OPENAI,
-    packages=("torch==2.13.0", "openai-whisper==20250625"),
+    installs=((_TORCH, "openai-whisper==20250625"),),
     imports=("whisper", "torch"),
 )
 TRANSFORMERS: Final = Peer(
     "transformers, float32",
     "transformers",
     ModelFormat.TRANSFORMERS,
-    packages=("torch==2.13.0", "transformers>=4.51"),
+    installs=((_TORCH, _TRANSFORMERS),),
     imports=("transformers", "torch"),
 )
 TRANSFORMERS_BFLOAT16: Final = replace(
     TRANSFORMERS,
     name="transformers, bfloat16",
-    options=MappingProxyType({"number_format": "bfloat16"}),
+    options={"number_format": "bfloat16"},
     features=_BFLOAT16_FEATURES,
 )
 WHISPER_CPP: Final = Peer(
     "whisper.cpp, q8_0",
     "whisper_cpp",
     ModelFormat.GGML,
-    packages=("pywhispercpp==1.5.1",),
+    installs=(("pywhispercpp==1.5.1",),),
     imports=("pywhispercpp",),
 )
 OPENVINO_GENAI: Final = Peer(
     "OpenVINO GenAI, int8",
     "openvino_genai",
     ModelFormat.OPENVINO,
-    packages=("torch==2.13.0", "openvino-genai==2026.4.1.0", "optimum-intel==2.2.0"),
+    installs=(
+        (_TORCH, _TRANSFORMERS, "openvino-genai==2026.4.1.0", "nncf==3.3.0"),
+        # It exports the model. What else it depends on, such as torchvision, is for other models.
+        ("--no-deps", "optimum-intel==2.2.0", "optimum==2.3.0"),
+    ),
     imports=("openvino_genai",),
 )
-_GPU: Final = MappingProxyType({"device": "cuda", "compute_type": "float16"})
+_GPU: Final[Options] = {"device": "cuda", "compute_type": "float16"}
 VERBATIM_GPU: Final = replace(
     VERBATIM, name="Verbatim, GPU", form=ModelFormat.CTRANSLATE2_FLOAT16, options=_GPU
 )
@@ -156,7 +160,7 @@ BATCHED_GPU: Final = replace(
     BATCHED,
     name="faster-whisper, batched, GPU",
     form=ModelFormat.CTRANSLATE2_FLOAT16,
-    options=MappingProxyType({"batched": True, "batch_size": 16} | _GPU),
+    options={"batched": True, "batch_size": 16, **_GPU},
 )
 EVERYBODY: Final = (
     VERBATIM,
@@ -189,4 +193,4 @@ def configured(text: str) -> Peer:
         if not (name and equals):
             raise ValueError(f"{part!r} is not SETTING=VALUE")
         options[name] = value
-    return replace(VERBATIM, name=f"Verbatim, {text}", options=MappingProxyType(options))
+    return replace(VERBATIM, name=f"Verbatim, {text}", options=options)

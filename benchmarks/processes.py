@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks import memory
+from benchmarks import resources
 from benchmarks.messages import (
     ANSWERS,
     JOBS,
@@ -52,7 +53,7 @@ class ContenderProcess:
     Attributes:
         ready: what it said when the model was loaded.
         load_s: from the start of the process until then.
-        loaded_bytes: what it held then.
+        loaded_bytes: what it held then, its children included.
 
     Raises:
         ContenderError: the model cannot be loaded.
@@ -84,8 +85,9 @@ class ContenderProcess:
             raise
         self.ready: Final = answer
         self.load_s: Final = time.perf_counter() - begun_s
-        self.loaded_bytes: Final = memory.resident_bytes(self._process.pid)
-        memory.forget_peak(self._process.pid)
+        self.loaded_bytes: Final = resources.held_bytes(self._process.pid)
+        self._resident_bytes = resources.resident_bytes(self._process.pid)
+        resources.forget_peak(self._process.pid)
 
     def run(self, job: Job) -> Outcome:
         """Have a job done.
@@ -95,6 +97,7 @@ class ContenderProcess:
         """
         if self._process.stdin is None:
             raise ContenderError("was started without a pipe")
+        before_s = resources.processor_s(self._process.pid)
         try:
             self._process.stdin.write(JOBS.dump_json(job).decode() + "\n")
             self._process.stdin.flush()
@@ -103,11 +106,11 @@ class ContenderProcess:
         answer = self._answer(LONGEST_JOB_S)
         if not isinstance(answer, Outcome):
             raise ContenderError(f"answered out of turn; see {self._log}")
-        return answer
+        return replace(answer, processor_s=resources.processor_s(self._process.pid) - before_s)
 
-    def peak_bytes(self) -> int:
-        """The most that it held since it was loaded."""
-        return memory.peak_bytes(self._process.pid)
+    def added_bytes(self) -> int:
+        """The most that it held since it was loaded, above what it held then."""
+        return max(0, resources.peak_bytes(self._process.pid) - self._resident_bytes)
 
     def close(self) -> None:
         """Let it end, by force after a while; twice is fine."""

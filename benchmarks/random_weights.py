@@ -1,13 +1,15 @@
 """Random weights in the shape of a Whisper model: as fast as the real ones, and nothing to fetch.
 
-The rows of the special tokens are nearly zero, so a text token is always more probable than the
-end of the text or a timestamp: no program ends a window by itself, and all decode exactly as many
-tokens as the caller's limit says.
+Noise alone writes loops of improbable tokens, which programs rightly distrust and decode again. So
+the decoder's positions point at a few words each, and the rest, which hears the audio, only decides
+between them: every window gets a probable text of its own without loops. The rows of the special
+tokens are nearly zero, so no window ends by itself, and each is decoded to exactly as many tokens
+as the caller's limit says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -31,13 +33,42 @@ SEED: Final = 0
 _EMBEDDING_DEVIATION: Final = 0.02
 _SPECIAL_SCALE: Final = 1e-3
 _LONGEST_WAVE: Final = 10_000.0
+CHOICES: Final = 4
+"""Words for each position, of which the audio chooses one."""
+_CERTAINTY: Final = 10.0
+"""Makes the chosen word probable."""
+_LAYERS_SHARE: Final = 0.3
+"""What the decoder's layers add together, in relation to the position."""
+_AUDIO_GAIN: Final = 6.0
+"""How much stronger the audio is than the other things that a layer adds."""
+_FOCUS: Final = 8.0
+"""Makes the decoder listen to few moments: the average of all hardly differs between windows."""
+_LOUDNESS: Final = 8.0
+"""Makes the encoder hear more of the audio than of its own positions."""
+_BRANCHES: Final = ("attn.out", "cross_attn.out", "mlp.2")
 
 
-def random_weights(shape: Shape) -> Weights:
-    """Every tensor of a model, always the same for a shape; takes seconds for large ones."""
+def random_weights(shape: Shape, words: Sequence[int]) -> Weights:
+    """Every tensor of a model, always the same for a shape; takes seconds for large ones.
+
+    Args:
+        shape: of the model.
+        words: tokens that are written, `CHOICES` for each position of the decoder.
+    """
     random = np.random.default_rng(SEED)
     weights = dict(_encoder(shape, random))
     weights.update(_decoder(shape, random))
+    weights["encoder.conv1.weight"] *= np.float32(_LOUDNESS)
+    weights["decoder.positional_embedding"] = _directions(
+        weights["decoder.token_embedding.weight"], words
+    )
+    share = _LAYERS_SHARE * (len(_BRANCHES) * shape.decoder_layers) ** -0.5
+    for layer in range(shape.decoder_layers):
+        for branch in _BRANCHES:
+            weights[f"decoder.blocks.{layer}.{branch}.weight"] *= np.float32(share)
+        weights[f"decoder.blocks.{layer}.cross_attn.out.weight"] *= np.float32(_AUDIO_GAIN)
+        weights[f"decoder.blocks.{layer}.cross_attn.query.weight"] *= np.float32(_FOCUS)
+    weights["decoder.ln.weight"] *= np.float32(_CERTAINTY)
     return weights
 
 
@@ -46,6 +77,15 @@ def sinusoids(positions: int, width: int) -> Array:
     steps = np.arange(width // 2) / (width // 2 - 1)
     angles = np.arange(positions)[:, None] * _LONGEST_WAVE ** -steps[None, :]
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
+
+
+def _directions(embedding: Array, words: Sequence[int]) -> Array:
+    """What makes a few words equally probable at each position, (positions, width)."""
+    chosen = np.asarray(words[: CHOICES * TEXT_POSITIONS]).reshape(TEXT_POSITIONS, CHOICES)
+    directions = embedding[chosen].sum(axis=1)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    scaled: Array = directions * np.float32(embedding.shape[1] ** 0.5) / lengths
+    return scaled
 
 
 def _encoder(shape: Shape, random: np.random.Generator) -> Iterator[tuple[str, Array]]:
@@ -65,8 +105,6 @@ def _decoder(shape: Shape, random: np.random.Generator) -> Iterator[tuple[str, A
     embedding *= _EMBEDDING_DEVIATION
     embedding[END_OF_TEXT:] *= _SPECIAL_SCALE
     yield "decoder.token_embedding.weight", embedding
-    positions = random.standard_normal((TEXT_POSITIONS, width), np.float32)
-    yield "decoder.positional_embedding", positions * np.float32(_EMBEDDING_DEVIATION)
     for layer in range(shape.decoder_layers):
         yield from _block(f"decoder.blocks.{layer}", shape, random, cross=True)
     yield from _norm("decoder.ln", width)

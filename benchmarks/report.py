@@ -67,7 +67,7 @@ def _files(result: Result, scenario: Scenario, rows: Sequence[Row]) -> str:
         "windows",
         "ms a window",
         "first text, s",
-        *_MEMORY_HEADER,
+        *_COST_HEADER,
     ]
     cells = []
     for row in rows:
@@ -82,7 +82,7 @@ def _files(result: Result, scenario: Scenario, rows: Sequence[Row]) -> str:
                 str(windows),
                 f"{window_ms:.1f}{bound}",
                 f"{median(outcome.first_s for outcome in row.outcomes):.2f}",
-                *_memory(row),
+                *_cost(row),
             ]
         )
     return table(header, cells)
@@ -95,7 +95,7 @@ def _bursts(result: Result, scenario: Scenario, rows: Sequence[Row]) -> str:
         f"x {scenario.reference}",
         "median answer, s",
         "first answer, s",
-        *_MEMORY_HEADER,
+        *_COST_HEADER,
     ]
     cells = [
         [
@@ -104,7 +104,7 @@ def _bursts(result: Result, scenario: Scenario, rows: Sequence[Row]) -> str:
             _ratio(result, scenario, row),
             f"{median(chain.from_iterable(o.latencies_s for o in row.outcomes)):.2f}",
             f"{median(outcome.first_s for outcome in row.outcomes):.2f}",
-            *_memory(row),
+            *_cost(row),
         ]
         for row in rows
     ]
@@ -123,12 +123,12 @@ def _starts(result: Result, scenario: Scenario, rows: Sequence[Row]) -> str:
 
 
 _TABLES: Final = {Kind.FILE: _files, Kind.BURST: _bursts, Kind.START: _starts}
-_MEMORY_HEADER: Final = ("loaded, MB", "above it, MB")
+_COST_HEADER: Final = ("core s", "loaded, MB", "above it, MB")
 
 
-def _memory(row: Row) -> tuple[str, str]:
-    above = max(0, row.peak_bytes - row.loaded_bytes)
-    return f"{row.loaded_bytes / MB:.0f}", f"{above / MB:.0f}"
+def _cost(row: Row) -> tuple[str, ...]:
+    processor_s = median(outcome.processor_s for outcome in row.outcomes)
+    return f"{processor_s:.2f}", f"{row.loaded_bytes / MB:.0f}", f"{row.added_bytes / MB:.0f}"
 
 
 def _ratio(result: Result, scenario: Scenario, row: Row) -> str:

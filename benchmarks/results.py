@@ -20,7 +20,7 @@ class Row:
         outcomes: of its rounds; empty where it is absent.
         load_s: from the start of its process until the model was loaded.
         loaded_bytes: what it held then.
-        peak_bytes: the most that it held afterwards.
+        added_bytes: the most that it held afterwards, above that.
         versions: of its packages.
         remark: what it chose by itself.
         absent: why it has no figures; None where it has.
@@ -31,7 +31,7 @@ class Row:
     outcomes: tuple[Outcome, ...] = ()
     load_s: float = 0.0
     loaded_bytes: int = 0
-    peak_bytes: int = 0
+    added_bytes: int = 0
     versions: dict[str, str] | None = None
     remark: str = ""
     absent: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +17,19 @@ NEWER_LANGUAGE: Final = "<|yue|>"
 AFTER_LANGUAGES: Final = "<|translate|>"
 _V2_TOKENS: Final = 51865
 _NO_TIMESTAMPS: Final = "<|notimestamps|>"
+_WORD: Final = re.compile(" [a-z]{2,4}")
 
 
 def bundled_tokenizer() -> WhisperTokenizer:
     """Whisper's tokenizer; text tokens are the same for all multilingual models."""
     return WhisperTokenizer.load(_folder())
+
+
+def word_tokens() -> list[int]:
+    """Tokens that are a short word with the space before it, in the vocabulary's order."""
+    tokenizer = bundled_tokenizer()
+    texts = ((token, tokenizer.decode([token])) for token in range(END_OF_TEXT))
+    return [token for token, text in texts if _WORD.fullmatch(text)]
 
 
 def tokenizer_json(shape: Shape) -> dict[str, Any]:

@@ -58,6 +58,9 @@ class Ours:
         self._opened = open_service(settings, Catalog(settings))
         self._service = await self._opened.__aenter__()
         self._description = await self._service.preload("auto")
+        if settings.device not in {"auto", self._description.device}:
+            reasons = [warning.message for warning in self._description.warnings]
+            raise RuntimeError(" ".join(reasons) or f"it runs on {self._description.device}")
 
     def versions(self) -> dict[str, str]:
         """Of Verbatim and what it runs on."""

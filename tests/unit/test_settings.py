@@ -126,7 +126,8 @@ def test_every_setting_is_a_flag_of_the_server(name: str) -> None:
     assert f"{flag(name)} " in shown
 
 
-def test_the_documentation_is_up_to_date() -> None:
+def test_the_documentation_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME")
     assert PAGE.read_text(encoding="utf-8") == markdown(), (
         "run `verbatim settings --markdown > docs/settings.md`"
     )

@@ -85,7 +85,7 @@ class Access:
         self._clock = clock
         self._now = now
         self._meter = UsageMeter(store.add_uses, now)
-        self._limiters: defaultdict[str | None, KeyLimiter] = defaultdict(KeyLimiter)
+        self._limiters: defaultdict[str, KeyLimiter] = defaultdict(KeyLimiter)
         self._known: dict[str, tuple[Key, float]] = {}
         self._oldest_day: date | None = None
 

@@ -144,5 +144,4 @@ def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
             output, said = process.communicate(timeout=DEADLINE_S)
-            assert process.returncode == 130
-    assert (output, said) == ("", "")
+    assert (process.returncode, output, said) == (130, "", "")

@@ -10,7 +10,7 @@ import tempfile
 import wave
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -71,6 +71,24 @@ def speech() -> NDArray[np.float32]:
 def files(speech: NDArray[np.float32]) -> dict[str, bytes]:
     """The speech in every format."""
     return {kind.name: encode(kind, at_rate(speech, kind.rate_hz)) for kind in FORMATS}
+
+
+@pytest.mark.parametrize(("name", "packets"), [("wav-s16", "1"), ("rf64", "1"), ("mpegts", None)])
+def test_dts_is_not_searched_for_throughout_a_wav(
+    name: str, packets: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That search takes longer than decoding; other containers need it."""
+    given: list[dict[str, str]] = []
+    real_open = av.open
+
+    def spy(*args: Any, **options: Any) -> Any:
+        given.append(options["container_options"])
+        return real_open(*args, **options)
+
+    data = encode(BY_NAME[name], tone(1.0, SAMPLE_RATE_HZ))
+    monkeypatch.setattr(av, "open", spy)
+    with open_audio(data):
+        assert [options.get("max_probe_packets") for options in given] == [packets]
 
 
 def at_rate(samples: NDArray[np.float32], rate_hz: int) -> Waveform:

@@ -138,7 +138,7 @@ class TestOutline:
         data = encode(kind, tone(1.0, kind.rate_hz))
         file = io.BytesIO(data)
         outline = read_outline(file, len(data), skip_id3(file))
-        assert outline == Outline(counts_frames=kind.muxer == "mp3")
+        assert outline == Outline(counts_frames=kind.muxer == "mp3", is_wave=kind.muxer == "wav")
 
     @pytest.mark.parametrize(
         "kind",

@@ -60,6 +60,9 @@ PCM_PACKET_BYTES: Final = 16_384
 """Larger ones cost more in fresh memory than they save in calls."""
 IO_BYTES: Final = 65_536
 
+WAVE_OPTIONS: Final[Mapping[str, str]] = {"max_probe_packets": "1"}
+"""libav looks for DTS in the first packets of a WAV. In more than one that costs as much time as
+decoding minutes of it."""
 LIVE_OPTIONS: Final[Mapping[str, str]] = {
     "probesize": "2048",
     "max_probe_packets": "1",

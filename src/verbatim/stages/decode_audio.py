@@ -36,14 +36,20 @@ from verbatim.stages.audio_source import (
     skip_id3,
     unreadable,
 )
-from verbatim.stages.containers import MP3_DEMUXER, MP4_DEMUXER, RawEncoding, RawFormat
+from verbatim.stages.containers import (
+    MP3_DEMUXER,
+    MP4_DEMUXER,
+    WAVE_OPTIONS,
+    RawEncoding,
+    RawFormat,
+)
 from verbatim.stages.damage import Damage, truncated_warning
 from verbatim.stages.decode_limits import Budget, DecodeLimits
 from verbatim.stages.index_claims import IndexClaims
 from verbatim.stages.mono import MonoConverter, shape_of
 from verbatim.stages.outlines import Outline, read_outline
 from verbatim.stages.timeline import Timeline
-from verbatim.stages.track import Track
+from verbatim.stages.track import NO_OPTIONS, Track
 
 __all__ = [
     "AudioReader",
@@ -102,7 +108,8 @@ def open_audio(
         with budget.running():
             guarded = GuardedFile(file, budget.check_time, start)
             guarded.watch = IndexClaims(size).watch
-            track = Track(guarded, outline, raw, budget.check_time)
+            options = WAVE_OPTIONS if outline.is_wave else NO_OPTIONS
+            track = Track(guarded, outline, raw, budget.check_time, options)
         opened.callback(track.close)
         if track.info.container != MP4_DEMUXER:
             guarded.watch = None

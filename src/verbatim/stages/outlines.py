@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 MAX_CHUNKS: Final = 200_000
@@ -49,12 +49,14 @@ class Outline:
         lacks_index: an MP4 without the part that tells where its samples are.
         counts_frames: an MP3 whose first frame says how many follow.
         protected: that its audio is encrypted.
+        is_wave: a WAV.
     """
 
     cut: bool = False
     lacks_index: bool = False
     counts_frames: bool = False
     protected: bool = False
+    is_wave: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +152,13 @@ def _read_at(file: BinaryIO, position: int, count: int, size: int) -> bytes:
 def _read_riff(file: BinaryIO, size: int, head: bytes) -> Outline:
     if head[8:12] == b"AVI ":
         return Outline(cut=8 + int.from_bytes(head[4:8], "little") > size)
-    return _read_chunks(file, size, _RIFF)
+    return replace(_read_chunks(file, size, _RIFF), is_wave=True)
 
 
 def _read_rf64(file: BinaryIO, size: int, head: bytes) -> Outline:
     told = head[12:16] == b"ds64"
     data_bytes = int.from_bytes(head[28:36], "little") if told else UNKNOWN_SIZE_64
-    return _read_chunks(file, size, _RF64, data_bytes)
+    return replace(_read_chunks(file, size, _RF64, data_bytes), is_wave=True)
 
 
 def _read_au(_: BinaryIO, size: int, head: bytes) -> Outline:

@@ -4,6 +4,12 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
+BENCH_STAMP := $(BENCH_VENV)/.installed
+BENCH_ARGS ?=
+BENCH_RESULTS ?= .bench/results.json
+BENCH_NAME ?= cpu
 
 .PHONY: help install run test test-packages lint format clean
 
@@ -52,5 +58,24 @@ format: install ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(BENCH_STAMP) ## measure beside other Whisper programs, 20 minutes; BENCH_ARGS="--models base"
+	$(BENCH_BIN)/python -m benchmarks run $(BENCH_ARGS)
+
+bench-page: $(BENCH_STAMP) ## write the last results into docs/performance.md
+	$(BENCH_BIN)/python -m benchmarks render $(BENCH_RESULTS) --name $(BENCH_NAME)
+
+# The peers have an environment of their own: they are large, and none of ours.
+$(BENCH_STAMP): pyproject.toml benchmarks/peers.py benchmarks/install.py
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --seed --python $(PYTHON) $(BENCH_VENV) && \
+	  uv pip install --quiet --python $(BENCH_BIN)/python --editable .; \
+	else \
+	  $(PYTHON) -m venv $(BENCH_VENV) && \
+	  $(BENCH_BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(BENCH_BIN)/python -m pip install --quiet --editable .; \
+	fi
+	@$(BENCH_BIN)/python -m benchmarks.install
+	@touch $@
+
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) $(BENCH_VENV) .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist

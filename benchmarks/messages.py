@@ -86,7 +86,7 @@ class Start:
     """What a contender's process is started with.
 
     Attributes:
-        module: in `benchmarks.contenders`; its `make` gives the contender.
+        module: whose `make` gives the contender.
         model: the model's file or folder.
         options: of `make`.
         cores: how many threads it may use.

@@ -40,7 +40,7 @@ class Peer:
 
     Attributes:
         name: in the tables.
-        module: in `benchmarks.contenders`.
+        module: see `Start`.
         form: of its model.
         options: of the module's `make`.
         installs: what pip is told to install for it, one call after the other.
@@ -87,10 +87,10 @@ _TORCH: Final = "torch==2.13.0"
 _TRANSFORMERS: Final = "transformers==5.5.4"
 """The newest that optimum-intel takes."""
 
-VERBATIM: Final = Peer("Verbatim", "ours", ModelFormat.CTRANSLATE2_INT8)
+VERBATIM: Final = Peer("Verbatim", "benchmarks.contenders.ours", ModelFormat.CTRANSLATE2_INT8)
 SEQUENTIAL: Final = Peer(
     "faster-whisper",
-    "faster_whisper",
+    "benchmarks.contenders.faster_whisper",
     ModelFormat.CTRANSLATE2_INT8,
     installs=(("faster-whisper==1.2.1",),),
     imports=("faster_whisper",),
@@ -116,14 +116,14 @@ TWO_WORKERS: Final = replace(
 BATCHED_POOL: Final = replace(BATCHED, name="faster-whisper, batched, pool and semaphore")
 OPENAI: Final = Peer(
     "openai-whisper",
-    "openai_whisper",
+    "benchmarks.contenders.openai_whisper",
     ModelFormat.OPENAI,
     installs=((_TORCH, "openai-whisper==20250625"),),
     imports=("whisper", "torch"),
 )
 TRANSFORMERS: Final = Peer(
     "transformers, float32",
-    "transformers",
+    "benchmarks.contenders.transformers",
     ModelFormat.TRANSFORMERS,
     installs=((_TORCH, _TRANSFORMERS),),
     imports=("transformers", "torch"),
@@ -136,14 +136,14 @@ TRANSFORMERS_BFLOAT16: Final = replace(
 )
 WHISPER_CPP: Final = Peer(
     "whisper.cpp, q8_0",
-    "whisper_cpp",
+    "benchmarks.contenders.whisper_cpp",
     ModelFormat.GGML,
     installs=(("pywhispercpp==1.5.1",),),
     imports=("pywhispercpp",),
 )
 OPENVINO_GENAI: Final = Peer(
     "OpenVINO GenAI, int8",
-    "openvino_genai",
+    "benchmarks.contenders.openvino_genai",
     ModelFormat.OPENVINO,
     installs=(
         (_TORCH, _TRANSFORMERS, "openvino-genai==2026.4.1.0", "nncf==3.3.0"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,6 @@ from verbatim.stages.windows import pack
 SPEECH: Final = Path(__file__).parents[1] / "tests" / "data" / "speech"
 MP3_RATE_HZ: Final = 44_100
 MP3_BITS_PER_SECOND: Final = 64_000
-_BLOCK_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class RecordingStore:
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".unfinished")
-            _write_mp3(_repeated(_speech("long"), samples), unfinished)
+            _write_mp3(_speech("long", samples), unfinished)
             unfinished.rename(path)
         return Recording(path, samples / SAMPLE_RATE_HZ)
 
@@ -61,12 +61,12 @@ class RecordingStore:
         """So many different recordings without long pauses, as 16 kHz WAV files."""
         self._folder.mkdir(parents=True, exist_ok=True)
         length = round(seconds * SAMPLE_RATE_HZ)
-        blocks = _repeated(_speech("short"), count * length, block_samples=length)
+        speech = np.concatenate(list(_speech("short", count * length)))
         found = []
-        for number, block in enumerate(blocks):
+        for number, samples in enumerate(speech.reshape(count, length)):
             path = self._folder / f"short-{seconds:g}-s-{number:02}.wav"
             if not path.exists():
-                _write_wav(block, path)
+                _write_wav(samples, path)
             found.append(Recording(path, seconds))
         return tuple(found)
 
@@ -81,18 +81,25 @@ def windows_as_cut(recording: Recording) -> tuple[Clip, ...]:
 
 
 @cache
-def _speech(kind: str) -> Pcm:
-    """All test speech of a kind, one file after another, (n,) int16 at 16 kHz."""
+def _names(kind: str) -> tuple[str, ...]:
+    """The files of a kind of test speech, in the set's order."""
     index = json.loads((SPEECH / "index.json").read_text(encoding="utf-8"))
-    names = [entry["file"] for entry in index["files"] if entry["kind"] == kind]
-    return np.concatenate([to_pcm(decode_all(SPEECH / name)[0]) for name in names])
+    return tuple(entry["file"] for entry in index["files"] if entry["kind"] == kind)
 
 
-def _repeated(pcm: Pcm, samples: int, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Pcm]:
-    """Speech over and over in blocks (n,), until there are so many samples."""
-    for first in range(0, samples, block_samples):
-        wanted = np.arange(first, min(first + block_samples, samples))
-        yield pcm.take(wanted, mode="wrap")
+@cache
+def _samples(name: str) -> Pcm:
+    return to_pcm(decode_all(SPEECH / name)[0])
+
+
+def _speech(kind: str, samples: int) -> Iterator[Pcm]:
+    """Test speech of a kind, over and over, until there are so many samples."""
+    for name in cycle(_names(kind)):
+        if samples <= 0:
+            return
+        part = _samples(name)[:samples]
+        samples -= len(part)
+        yield part
 
 
 def _write_wav(pcm: Pcm, path: Path) -> None:
@@ -108,11 +115,13 @@ def _write_mp3(blocks: Iterator[Pcm], path: Path) -> None:
         stream = container.add_stream("libmp3lame", rate=MP3_RATE_HZ, layout="mono")
         stream.bit_rate = MP3_BITS_PER_SECOND
         resampler = av.AudioResampler(format="s16p", layout="mono", rate=MP3_RATE_HZ)
-        for number, block in enumerate(blocks):
+        position = 0
+        for block in blocks:
             frame = av.AudioFrame.from_ndarray(block[None], format="s16", layout="mono")
             frame.sample_rate = SAMPLE_RATE_HZ
             frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
-            frame.pts = number * _BLOCK_SAMPLES
+            frame.pts = position
+            position += len(block)
             for resampled in resampler.resample(frame):
                 container.mux(stream.encode(resampled))
         for resampled in resampler.resample(None):

@@ -45,7 +45,7 @@ def work(start: str, jobs: Iterable[str], answers: TextIO) -> None:
 
     plan = STARTS.validate_json(start)
     try:
-        made = importlib.import_module(f"benchmarks.contenders.{plan.module}")
+        made = importlib.import_module(plan.module)
         contender: Contender = made.make(plan.model, plan.cores, **plan.options)
         answer(Ready(contender.versions(), contender.remark()))
     except Exception as error:  # noqa: BLE001 - told to the driver, which lists it

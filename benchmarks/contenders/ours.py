@@ -69,7 +69,7 @@ class Ours:
     def remark(self) -> str:
         """What was chosen by hardware."""
         chosen = self._description
-        return f"{chosen.compute_type}, batches of {chosen.batch_size}"
+        return f"{chosen.compute_type}, encoder {chosen.encoder}, {chosen.workers} workers"
 
     def file(self, job: FileJob) -> Iterator[int]:
         """With clips given, nothing is cut out: the clips are the cuts that Verbatim makes."""

@@ -48,18 +48,18 @@ def write(weights: Weights, shape: Shape, folder: Path, quantization: str) -> No
 def _fill_encoder(spec: Any, weights: Weights) -> None:
     for name in ("conv1", "conv2"):
         _fill_linear(getattr(spec, name), weights, f"encoder.{name}")
-    spec.position_encodings.encodings = weights["encoder.positional_embedding"]
+    spec.position_encodings.encodings = weights["encoder.positional_embedding"].copy()
     _fill_norm(spec.layer_norm, weights, "encoder.ln_post")
     for index, layer in enumerate(spec.layer):
         _fill_block(layer, weights, f"encoder.blocks.{index}")
 
 
 def _fill_decoder(spec: Any, weights: Weights) -> None:
-    embedding = weights["decoder.token_embedding.weight"]
+    embedding = weights["decoder.token_embedding.weight"].copy()
     spec.embeddings.weight = embedding
     spec.projection.weight = embedding
     spec.scale_embeddings = np.float32(1.0)
-    spec.position_encodings.encodings = weights["decoder.positional_embedding"]
+    spec.position_encodings.encodings = weights["decoder.positional_embedding"].copy()
     _fill_norm(spec.layer_norm, weights, "decoder.ln")
     for index, layer in enumerate(spec.layer):
         name = f"decoder.blocks.{index}"
@@ -89,10 +89,11 @@ def _fill_fused(spec: Any, weights: Weights, name: str, parts: tuple[str, ...]) 
 
 
 def _fill_linear(spec: Any, weights: Weights, name: str) -> None:
-    spec.weight = weights[f"{name}.weight"]
-    spec.bias = weights[f"{name}.bias"]
+    # Quantizing changes arrays in place, and these are for other formats too.
+    spec.weight = weights[f"{name}.weight"].copy()
+    spec.bias = weights[f"{name}.bias"].copy()
 
 
 def _fill_norm(spec: Any, weights: Weights, name: str) -> None:
-    spec.gamma = weights[f"{name}.weight"]
-    spec.beta = weights[f"{name}.bias"]
+    spec.gamma = weights[f"{name}.weight"].copy()
+    spec.beta = weights[f"{name}.bias"].copy()

@@ -114,7 +114,7 @@ async def test_every_window_fits_and_begins_with_what_is_committed() -> None:
     for window in engine.windows:
         assert len((window.options.prefix or "").encode()) < 300
         assert window.options.word_timestamps
-        assert not window.options.timestamps
+        assert window.options.timestamps == (window.options.prefix is None)
     assert covered(engine, 0.6, 0.3 + 80 * 0.4)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from verbatim.domain.transcript import Word
 from verbatim.stages.stability import (
+    AGREEMENT_S,
     EDGE_S,
     Guess,
     StableText,
@@ -14,6 +15,7 @@ from verbatim.stages.stability import (
     complete,
     delta,
     guess_after,
+    without_words,
     word_key,
 )
 
@@ -41,9 +43,10 @@ def guess(text: str, prefix: str = "", **how: object) -> Guess:
 
 
 def step(state: StableText, text: str, edge: float | None = None) -> StableText:
-    """Decode all of a text; without an edge everything is far from it."""
+    """Decode all of a text, a second later; without an edge everything is far from it."""
     found = guess(text, state.committed)
-    return advance(state, found, edge=100.0 if edge is None else edge, spaced=True)
+    later = state.heard[-1].edge + 1 if state.heard else 100.0
+    return advance(state, found, edge=later if edge is None else edge, spaced=True)
 
 
 def test_a_word_is_committed_when_it_is_decoded_twice() -> None:
@@ -57,10 +60,35 @@ def test_a_word_is_committed_when_it_is_decoded_twice() -> None:
 
 def test_a_word_near_the_edge_waits() -> None:
     edge = 2 * WORD_S + EDGE_S
-    first = step(StableText(), "one two three", edge)
+    first = step(StableText(), "one two three", edge - 1)
     second = step(first, "one two three", edge)
     assert second.committed == "one"  # `two` ends exactly at the border, which is too near
     assert step(first, "one two three", edge + 0.01).committed == "one two"
+
+
+def test_decodings_of_nearly_the_same_audio_are_no_second_opinion() -> None:
+    first = step(StableText(), "hello there", 10.0)
+    soon = step(first, "hello there", 10.5)
+    assert soon.committed == ""
+    later = step(soon, "hello their", 10.0 + AGREEMENT_S)
+    assert later.committed == "hello"
+
+
+def test_what_was_decoded_in_between_must_say_the_same() -> None:
+    first = step(StableText(), "hello there", 10.0)
+    between = step(first, "hollow there", 10.5)
+    assert step(between, "hello there", 11.0).committed == ""
+    assert step(step(between, "hello there", 11.0), "hello there", 12.0).committed == "hello there"
+
+
+def test_what_is_split_off_goes_on_with_what_was_heard() -> None:
+    state = step(step(StableText(), "one two three"), "one two thirty")
+    assert state.committed == "one two"
+    rest = without_words(state)
+    assert (rest.committed, rest.tail) == ("", "thirty")
+    found = guess("thirty four")
+    later = advance(rest, found, edge=rest.heard[-1].edge + 1, spaced=True)
+    assert later.committed == "thirty"
 
 
 def test_a_word_that_is_almost_certain_needs_no_second_time() -> None:
@@ -136,11 +164,11 @@ def test_what_follows_the_prefix(prefix: str, text: str, rest: str | None) -> No
 
 
 def test_without_spaces_the_cut_into_words_is_no_difference() -> None:
-    first = Guess(guess("我在酒店", spaced=False).units)
+    first = advance(StableText(), guess("我在酒店", spaced=False), edge=99.0, spaced=False)
     joined = [Word("我在", 0.0, 0.8, 0.5), Word("酒", 0.8, 1.2, 0.5), Word("吧", 1.2, 1.6, 0.5)]
     second = guess_after("", joined)
     assert second is not None
-    state = advance(StableText((), first), second, edge=100.0, spaced=False)
+    state = advance(first, second, edge=100.0, spaced=False)
     assert state.committed == "我在酒"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-SHORTEST_HEARD_S: Final = 1.0
+SHORTEST_HEARD_S: Final = 1.5
 """Less audio than this settles nothing."""
 LONGEST_DOUBT_S: Final = 4.0
 """After so much audio the language heard last is taken."""

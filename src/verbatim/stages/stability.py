@@ -2,9 +2,12 @@
 
 Each time more audio is there, the utterance is decoded again with its committed words as a forced
 beginning. Of the words that follow, those are committed that end well before the edge of the audio
-and either say the same as the time before (LocalAgreement-2: Liu et al. 2020; Macháček et al. 2023,
+and either say the same as a step before (LocalAgreement-2: Liu et al. 2020; Macháček et al. 2023,
 arXiv 2307.14743) or are almost certain (the idea of AlignAtt, Papi et al. 2023 and 2024,
 arXiv 2305.11408 and 2406.10052: what does not lean on the edge of the audio is safe).
+
+Two decodings of nearly the same audio make the same mistakes, so a step for this purpose has about
+a second, and what was decoded in between has to say the same too.
 
 A mark that closes a word (full stop, comma, quotation mark) depends on what comes after it, so it
 waits for the next word and is committed with it. So does a word whose capital is not settled.
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, takewhile
 from typing import Final
 
 from verbatim.domain.transcript import Word
@@ -23,6 +27,8 @@ EDGE_S: Final = 0.5
 """A word that ends closer to the edge of the audio may still become another one."""
 SURE_PROBABILITY: Final = 0.95
 """A word more probable than this needs no second opinion."""
+AGREEMENT_S: Final = 0.9
+"""New audio between two decodings that bear each other out."""
 CLOSING_MARKS: Final = CLOSING_PUNCTUATION + "…;；」』】）》〉"
 
 
@@ -66,16 +72,31 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a decoding said of the whole utterance, up to where it heard it."""
+
+    edge: float
+    texts: tuple[str, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What is compared of the words."""
+        return tuple(word_key(text) for text in self.texts)
+
+
+@dataclass(frozen=True, slots=True)
 class StableText:
     """An utterance's text as far as it is known; the default is its beginning.
 
     Attributes:
         words: committed; the marks that close the last one may be missing.
         guess: what follows, as decoded last.
+        heard: the decodings of about the last second, oldest first.
     """
 
     words: tuple[Word, ...] = ()
     guess: Guess = Guess()
+    heard: tuple[Heard, ...] = ()
 
     @property
     def committed(self) -> str:
@@ -108,33 +129,51 @@ def advance(
     Returns:
         The new text; its committed text begins with the one before.
     """
+    witnesses = _witnesses(state.heard, edge)
+    noted = observe(state, guess, edge=edge)
+    now = noted.heard[-1]
+    agreed = _agreed(now, witnesses, spaced=spaced) - len(state.words)
     stable = 0
     for place, unit in enumerate(guess.units):
         forced = sure_until is not None and unit.end <= sure_until
         settled = unit.end < edge - EDGE_S and (
-            unit.probability > SURE_PROBABILITY or _agree(guess, state.guess, place, spaced=spaced)
+            unit.probability > SURE_PROBABILITY or place < agreed
         )
         if not (forced or settled):
             break
         stable = place + 1
-    if stable and sure_until is None and not _capital_settled(guess, state.guess, stable - 1):
+    if stable and sure_until is None and not _capital_settled(guess, stable - 1, witnesses, now):
         stable -= 1
-    return _commit(state, guess, stable)
+    return _commit(noted, guess, stable)
 
 
 def close_sentence(state: StableText) -> StableText:
     """Give the last committed word the marks that are guessed to close it."""
     if not state.guess.units:
-        return StableText(_close(state.words, state.guess.after))
+        return replace(state, words=_close(state.words, state.guess.after), guess=Guess())
     first, *others = state.guess.units
     guess = replace(state.guess, units=(replace(first, before=""), *others))
-    return StableText(_close(state.words, first.before), guess)
+    return replace(state, words=_close(state.words, first.before), guess=guess)
 
 
 def complete(state: StableText) -> StableText:
     """Nothing more is said: all of the guess is committed, closing marks included."""
     ended = _commit(state, state.guess, len(state.guess.units))
     return StableText(_close(ended.words, ended.guess.after))
+
+
+def observe(state: StableText, guess: Guess, *, edge: float) -> StableText:
+    """Take note of what was decoded, and commit nothing."""
+    texts = (*(word.text for word in state.words), *(unit.text for unit in guess.units))
+    recent = tuple(heard for heard in state.heard if heard.edge > edge - 2 * AGREEMENT_S)
+    return StableText(state.words, guess, (*recent, Heard(edge, texts)))
+
+
+def without_words(state: StableText) -> StableText:
+    """What follows the committed words, as a text of its own."""
+    count = len(state.words)
+    heard = tuple(Heard(each.edge, each.texts[count:]) for each in state.heard)
+    return StableText((), state.guess, heard)
 
 
 def delta(before: StableText, after: StableText) -> str:
@@ -188,26 +227,43 @@ def _bare(text: str) -> str:
     return text.rstrip(CLOSING_MARKS + " ")
 
 
-def _agree(now: Guess, then: Guess, place: int, *, spaced: bool) -> bool:
-    """Whether two decodings say the same up to and with the word at `place`.
+def _witnesses(heard: Sequence[Heard], edge: float) -> tuple[Heard, ...]:
+    """Decodings that can bear out one up to `edge`: the last that is old enough, and those since.
 
-    Without spaces, where one ends and the next begins is no difference.
+    None where none is old enough.
     """
-    if spaced:
-        return place < len(then.units) and all(
-            a.key == b.key
-            for a, b in zip(now.units[: place + 1], then.units[: place + 1], strict=True)
-        )
-    said = "".join(unit.key for unit in now.units[: place + 1])
-    return "".join(unit.key for unit in then.units).startswith(said)
+    old = [place for place, each in enumerate(heard) if each.edge <= edge - AGREEMENT_S]
+    return tuple(heard[old[-1] :]) if old else ()
 
 
-def _capital_settled(now: Guess, then: Guess, place: int) -> bool:
+def _agreed(now: Heard, witnesses: Sequence[Heard], *, spaced: bool) -> int:
+    """How many words, from the first, all of them say as well.
+
+    Without spaces, where one word ends and the next begins is no difference.
+    """
+    if not witnesses:
+        return 0
+    agreed = len(now.texts)
+    for witness in witnesses:
+        if spaced:
+            pairs = zip(now.keys, witness.keys, strict=False)
+            same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        else:
+            said = "".join(witness.keys)
+            spoken = accumulate(now.keys)
+            same = len(list(takewhile(said.startswith, spoken)))
+        agreed = min(agreed, same)
+    return agreed
+
+
+def _capital_settled(guess: Guess, place: int, witnesses: Sequence[Heard], now: Heard) -> bool:
     """Whether a word has no capital, had it before, or is followed by a word that bears it out."""
-    unit = now.units[place]
-    if unit.text == unit.text.lower() or place + 1 < len(now.units):
+    text = guess.units[place].text
+    if text == text.lower() or place + 1 < len(guess.units):
         return True
-    return place < len(then.units) and then.units[place].text == unit.text
+    at = len(now.texts) - len(guess.units) + place
+    before = [heard.texts[at] for heard in witnesses if at < len(heard.texts)]
+    return bool(before) and all(other == text for other in before)
 
 
 def _commit(state: StableText, guess: Guess, count: int) -> StableText:
@@ -217,7 +273,7 @@ def _commit(state: StableText, guess: Guess, count: int) -> StableText:
         text = unit.text if words else unit.text.lstrip()
         words.append(Word(text, unit.start, unit.end, unit.probability))
     left = guess.units[count:]
-    return StableText(tuple(words), Guess(left, guess.after))
+    return replace(state, words=tuple(words), guess=Guess(left, guess.after))
 
 
 def _close(words: Sequence[Word], marks: str) -> tuple[Word, ...]:

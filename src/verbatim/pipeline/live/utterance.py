@@ -46,6 +46,8 @@ MAX_COMPRESSION_RATIO: Final = 2.4
 STEP_TEMPERATURES: Final = (0.0,)
 FINAL_TEMPERATURES: Final = (0.0, 0.2, 0.4, 0.6)
 FINAL_BEAM_SIZE: Final = 5
+FINAL_PATIENCE: Final = 2.0
+"""Without timestamps, beams that end too early win more often."""
 
 
 class Purpose(Enum):
@@ -236,10 +238,11 @@ class Utterance:
             language=live_language.to_decode_in(self._language, hint),
             candidate_languages=options.languages,
             task=options.task,
-            # A timestamp in the middle of a forced beginning would end its sentence.
-            timestamps=False,
+            # After a forced beginning the first token would have to be a timestamp.
+            timestamps=prefix is None,
             word_timestamps=True,
             beam_size=FINAL_BEAM_SIZE if whole else 1,
+            patience=FINAL_PATIENCE if whole and prefix is not None else 1.0,
             temperatures=FINAL_TEMPERATURES if whole else STEP_TEMPERATURES,
             max_new_tokens=MAX_NEW_TOKENS,
             # Hotwords by themselves would give way to the prefix.
@@ -265,8 +268,10 @@ class Utterance:
         guess = self._guess(result, start)
         # What cannot be believed changes nothing: the guess before waits for the next decoding.
         if guess is not None:
-            if self._language.settled is None or not same_language:
-                self.text = replace(self.text, guess=guess)
+            if not same_language:
+                self.text = replace(self.text, heard=())
+            if self._language.settled is None:
+                self.text = stability.observe(self.text, guess, edge=edge)
             else:
                 self.text = stability.advance(
                     self.text,
@@ -346,7 +351,7 @@ class Utterance:
         rest._stretches = self._stretches
         rest._first, rest._heard_to = self._first, self._heard_to
         rest._run_up = self._in_audio
-        rest.text = StableText((), ended.guess)
+        rest.text = stability.without_words(ended)
         self._stretches = deque()
         self.text = StableText(ended.words)
         self.close(at, EndReason.LENGTH)

@@ -189,14 +189,15 @@ def test_a_given_language_stays() -> None:
 @pytest.mark.parametrize(
     ("heard", "settled"),
     [
-        ([("en", 0.9, 1.0)], None),  # too little audio
-        ([("en", 0.9, 1.5)], "en"),
-        ([("en", 0.6, 1.5)], None),
-        ([("en", 0.6, 1.0), ("en", 0.6, 1.5)], "en"),  # confirmed
-        ([("en", 0.6, 1.0), ("ko", 0.6, 1.5)], None),
-        ([("en", 0.4, 1.5), ("en", 0.4, 2.0)], None),
+        ([("en", 1.0, 1.0)], None),  # too little audio
+        ([("en", 0.99, 1.5)], "en"),
+        ([("en", 0.95, 1.5)], None),
+        ([("en", 0.95, 1.0), ("en", 0.95, 1.5)], "en"),  # confirmed
+        ([("en", 0.6, 1.0), ("en", 0.95, 1.5)], None),
+        ([("en", 0.95, 1.0), ("ko", 0.95, 1.5)], None),
+        ([("en", 0.95, 1.0), ("ko", 0.95, 1.5), ("ko", 0.95, 2.0)], "ko"),
         ([("en", 0.4, 1.5), ("ko", 0.4, LONGEST_DOUBT_S)], "ko"),
-        ([("en", 0.9, 1.5), ("ko", 1.0, 3.0)], "en"),
+        ([("en", 0.99, 1.5), ("ko", 1.0, 3.0)], "en"),
     ],
 )
 def test_when_a_language_is_settled(

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from tests.support.fake_process import ServerProcess, server_process
 from tests.support.live_client import LiveClient

@@ -51,9 +51,7 @@ def hear(state: HeardLanguage, language: str, probability: float, heard_s: float
     """
     if state.settled is not None:
         return state
-    confirmed = (
-        language == state.last and min(probability, state.probability) >= LIKELY_PROBABILITY
-    )
+    confirmed = language == state.last and min(probability, state.probability) >= LIKELY_PROBABILITY
     sure = probability >= CERTAIN_PROBABILITY or confirmed or heard_s >= LONGEST_DOUBT_S
     settled = language if sure and heard_s >= SHORTEST_HEARD_S else None
     return HeardLanguage(settled, language, probability)

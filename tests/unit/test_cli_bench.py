@@ -12,8 +12,10 @@ import pytest
 from tests.support.speech import speech
 from typer.testing import CliRunner, Result
 
+from verbatim.cli.bench import AT_ONCE
 from verbatim.cli.bench_report import Comparison, Speed, compare
 from verbatim.cli.bench_runs import CountingEngine, TimedRun, WindowCounts
+from verbatim.cli.bench_speed import BUNDLED, BUNDLED_LABEL, REPEATS, bundled_recording
 from verbatim.cli.main import app
 from verbatim.domain.audio import Window
 from verbatim.domain.transcript import Segment, Transcript, WindowResult
@@ -25,9 +27,11 @@ from verbatim.engine.lengths import FULL_LENGTH_S, SHORT_LENGTHS_S
 from verbatim.engine.protocol import Engine
 from verbatim.pipeline import local_service
 from verbatim.settings import Settings
+from verbatim.stages.decode_audio import decode_all
 from verbatim.stages.error_rate import ErrorRate
 
 ONE, TWO = (str(each.path) for each in speech("short", "en", 2))
+LONG = str(speech("long", "en", 1)[0].path)
 RIGHT, WRONG = "one two three four", "one two tree four"
 
 
@@ -98,14 +102,69 @@ def test_programs_get_the_texts(engines: list[FakeEngine]) -> None:
 
 
 def test_without_a_comparison_the_speed_is_told(engines: list[FakeEngine]) -> None:
-    head, row, total = map(cells, bench(ONE).stdout.splitlines())
-    assert head == ["FILE", "AUDIO", "TIME", "REAL TIME", "WINDOWS", "SHORT", "AGAIN"]
-    assert (row[0], row[4:]) == (ONE, ["1", "1", "0"])
-    assert total[0] == "1 recording"
+    engine_line, head, row, total, crowd, memory = bench(ONE).stdout.splitlines()
+    assert engine_line == "fake on cpu: float32, encoder ctranslate2, 1 worker, batches of 4"
+    assert cells(head) == [
+        *("FILE", "AUDIO", "TIME", "REAL TIME", "FIRST TEXT", "WINDOWS", "SHORT", "AGAIN")
+    ]
+    assert (cells(row)[0], cells(row)[5:]) == (ONE, ["1", "1", "0"])
+    assert cells(row)[4].endswith(" s")
+    assert cells(total)[0] == "1 recording"
+    assert crowd.startswith(f"{AT_ONCE} at once: ")
+    assert memory.startswith("memory: ")
     (engine,) = engines
+    assert len(engine.windows) == 1 + AT_ONCE
     assert engine.closed
-    one, _ = map(json.loads, bench(ONE, "--json").stdout.splitlines())
+
+
+def test_programs_get_the_speed_as_json(engines: list[FakeEngine]) -> None:
+    one, total = map(json.loads, bench(ONE, "--json", "--at-once", "3").stdout.splitlines())
     assert one["text"] == WRONG
+    assert 0 < one["first_s"] <= one["took_s"]
+    assert total["total"]["windows"] == 1
+    assert total["engine"]["encoder"] == "ctranslate2"
+    assert total["memory_bytes"] > 0
+    crowd = total["at_once"]
+    assert (crowd["count"], len(crowd["answers_s"])) == (3, 3)
+    assert crowd["audio_s"] == pytest.approx(3 * one["audio_s"])
+    assert crowd["took_s"] == max(crowd["answers_s"])
+
+
+def test_the_shortest_recording_is_asked_for_at_once(engines: list[FakeEngine]) -> None:
+    lines = bench(LONG, ONE, "--json", "--at-once", "2").stdout.splitlines()
+    _, one, total = map(json.loads, lines)
+    assert total["at_once"]["audio_s"] == pytest.approx(2 * one["audio_s"])
+
+
+def test_several_at_once_can_be_left_out(engines: list[FakeEngine]) -> None:
+    assert "at once" not in bench(ONE, "--at-once", "0").stdout
+    assert len(engines[0].windows) == 1
+
+
+def test_bundled_speech_is_measured_where_no_recording_is_named(
+    engines: list[FakeEngine],
+) -> None:
+    one, total = map(json.loads, bench("--json", "--at-once", "1").stdout.splitlines())
+    assert one["file"] == BUNDLED_LABEL
+    minute_s = total["at_once"]["audio_s"]
+    assert one["audio_s"] == pytest.approx(REPEATS * minute_s, abs=0.5)
+    assert minute_s == pytest.approx(63.1, abs=0.1)
+
+
+def test_bundled_speech_is_the_minute_over_and_over() -> None:
+    minute, _, _ = decode_all(BUNDLED)
+    with bundled_recording() as path:
+        whole, _, warnings = decode_all(path)
+    assert warnings == ()
+    assert not path.exists()
+    last = whole[-len(minute) :]
+    # Opus hears what was before, so the beginning differs a little.
+    assert np.corrcoef(last, minute)[0, 1] > 0.99
+
+
+def test_a_comparison_needs_recordings(engines: list[FakeEngine]) -> None:
+    assert "Name recordings" in bench("--short-context", status=2).stderr
+    assert engines == []
 
 
 def test_a_recording_that_fails_is_left_out(engines: list[FakeEngine], tmp_path: Path) -> None:

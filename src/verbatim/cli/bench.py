@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from verbatim.cli.console import new_app, say_error
+from verbatim.cli.console import new_app
 from verbatim.cli.inputs import BadInput, Input, expand_inputs
 from verbatim.cli.progress import download_progress
-from verbatim.domain.errors import BadRequestError, VerbatimError
+from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import DecodeOptions, TranscriptionRequest
 from verbatim.engine.catalog import Catalog
 from verbatim.settings import Settings, load_settings
 from verbatim.stages.language_names import language_code
 
 if TYPE_CHECKING:
-    from verbatim.cli.bench_runs import TimedRun
+    from verbatim.cli.bench_runs import Stopwatch, TimedRun
+    from verbatim.cli.bench_speed import Measured
+    from verbatim.engine.protocol import EngineDescription
 
 app = new_app()
 
 EXIT_SOME_FAILED: Final = 1
+AT_ONCE: Final = 8
 
 
-@app.command(no_args_is_help=True)
+@app.command()
 def bench(  # noqa: PLR0913  one for each flag
-    model: Annotated[str, typer.Argument(help="A name, a hub name or a folder; auto.")],
+    model: Annotated[str, typer.Argument(help="A name, a hub name or a folder; auto.")] = "auto",
     files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE...", help="Recordings, folders (with all below), patterns."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Recordings, folders (with all below), patterns; five minutes of bundled speech "
+            "if none is given.",
+        ),
+    ] = None,
     *,
     short_context: Annotated[
         bool,
@@ -45,6 +52,10 @@ def bench(  # noqa: PLR0913  one for each flag
     language: Annotated[
         str | None, typer.Option("--language", "-l", help="A code or name; detected if not given.")
     ] = None,
+    at_once: Annotated[
+        int,
+        typer.Option(min=0, help="How often the shortest recording is asked for at once; 0: not."),
+    ] = AT_ONCE,
     beam_size: Annotated[int, typer.Option(min=1, help="Hypotheses in beam search.")] = 5,
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where the model runs.")
@@ -56,7 +67,7 @@ def bench(  # noqa: PLR0913  one for each flag
     offline: Annotated[bool, typer.Option("--offline", help="Do not touch the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the texts.")] = False,
 ) -> None:
-    """Measure a model on recordings of your own, one after another.
+    """Measure a model on this machine: recordings one after another, then several at once.
 
     With --short-context each is transcribed twice, and how far both texts are apart is shown: what
     encoding short audio at its own length saves, and what it changes.
@@ -71,17 +82,21 @@ def bench(  # noqa: PLR0913  one for each flag
             "engine": "local",
         }
     )
-    inputs = _recordings(files)
+    if short_context and not files:
+        raise BadRequestError("Name recordings of your own for --short-context.")
+    inputs = _recordings(files or [])
     code = language_code(language) if language else None
     request = TranscriptionRequest(decode=DecodeOptions(language=code, beam_size=beam_size))
     # Imported late: they take longer than all the rest, and mistakes are better told before.
-    from verbatim.cli.bench_report import print_comparison, print_speed  # noqa: PLC0415
+    from verbatim.cli.bench_report import print_comparison  # noqa: PLC0415
+    from verbatim.cli.bench_speed import print_measured  # noqa: PLC0415
     from verbatim.cli.logs import configure_quiet_logging  # noqa: PLC0415
 
     configure_quiet_logging(settings)
     catalog = Catalog(settings)
     with download_progress() as progress:
         catalog.default(progress)
+    runs: Mapping[str, TimedRun]
     if short_context:
         full = _with_context(settings, short=False)
         first = asyncio.run(_time_all(full, catalog, request, inputs))
@@ -90,8 +105,9 @@ def bench(  # noqa: PLR0913  one for each flag
         runs = asyncio.run(_time_all(fitted, catalog, request, heard))
         print_comparison(first, runs, as_json=as_json)
     else:
-        runs = asyncio.run(_time_all(settings, catalog, request, inputs))
-        print_speed(runs, as_json=as_json)
+        measured = asyncio.run(_measure(settings, catalog, request, inputs, at_once))
+        print_measured(measured, as_json=as_json)
+        runs = measured.runs
     if len(runs) < len(inputs):
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -117,22 +133,38 @@ def _with_context(settings: Settings, *, short: bool) -> Settings:
     return settings.model_copy(update={"short_context": short})
 
 
-async def _time_all(
-    settings: Settings, catalog: Catalog, request: TranscriptionRequest, inputs: Sequence[Input]
-) -> dict[str, TimedRun]:
-    """Transcribe recordings one after another; those that fail are told of and left out."""
+@asynccontextmanager
+async def _stopwatch(
+    settings: Settings, catalog: Catalog, request: TranscriptionRequest
+) -> AsyncIterator[tuple[Stopwatch, EngineDescription]]:
+    """The model, loaded as the settings say, and what it is."""
     from verbatim.cli.bench_runs import Stopwatch  # noqa: PLC0415  slow
     from verbatim.pipeline import local_service  # noqa: PLC0415  slow
 
-    runs: dict[str, TimedRun] = {}
     engine = await local_service.load_engine(settings, catalog, settings.model)
     frontend = local_service.new_frontend(settings)
     async with aclosing(Stopwatch(engine, frontend, request, time.perf_counter)) as stopwatch:
-        for item in inputs:
-            if item.path is None:
-                continue
-            try:
-                runs[item.label] = await stopwatch.time(item.path)
-            except VerbatimError as error:
-                say_error(f"{item.label}: {error.message}")
-    return runs
+        yield stopwatch, engine.describe()
+
+
+async def _time_all(
+    settings: Settings, catalog: Catalog, request: TranscriptionRequest, inputs: Sequence[Input]
+) -> Mapping[str, TimedRun]:
+    """Transcribe recordings one after another; those that fail are told of and left out."""
+    measured = await _measure(settings, catalog, request, inputs, 0)
+    return measured.runs
+
+
+async def _measure(
+    settings: Settings,
+    catalog: Catalog,
+    request: TranscriptionRequest,
+    inputs: Sequence[Input],
+    at_once: int,
+) -> Measured:
+    """Transcribe recordings, or the bundled one, one after another and several at once."""
+    from verbatim.cli.bench_speed import measure  # noqa: PLC0415  slow
+
+    paths = {item.label: item.path for item in inputs if item.path is not None}
+    async with _stopwatch(settings, catalog, request) as (stopwatch, description):
+        return await measure(stopwatch, description, paths, at_once)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -81,21 +81,23 @@ def compare(full: TimedRun, fitted: TimedRun) -> Comparison:
     return Comparison(speed(full), speed(fitted), words=apart)
 
 
-def print_speed(runs: Runs, *, as_json: bool) -> None:
+def print_speeds(runs: Runs) -> None:
     """Each recording's time, and all together."""
     each = {name: speed(run) for name, run in runs.items()}
+    rows = [("FILE", "AUDIO", "TIME", "REAL TIME", "FIRST TEXT", "WINDOWS", "SHORT", "AGAIN")]
+    for name, one in each.items():
+        first_s = runs[name].first_s
+        first = "-" if first_s is None else _seconds(first_s)
+        rows.append((name, *_times(one), first, *_counts(one.counts)))
     total = sum(each.values(), Speed())
-    if as_json:
-        for name, run in runs.items():
-            said = {"language": run.transcript.language, "text": run.transcript.text}
-            print_json({"file": name, **_speed_json(each[name]), **said})
-        print_json({"total": _speed_json(total)})
-        return
-    rows = [("FILE", "AUDIO", "TIME", "REAL TIME", "WINDOWS", "SHORT", "AGAIN")]
-    for name, one in (*each.items(), (_together(each), total)):
-        took = (_seconds(one.audio_s), _seconds(one.took_s), f"{one.times_real_time:.1f}x")
-        rows.append((name, *took, *_counts(one.counts)))
+    rows.append((_together(each), *_times(total), "-", *_counts(total.counts)))
     print_columns(rows)
+
+
+def speed_json(runs: Sequence[TimedRun]) -> dict[str, object]:
+    """Recordings together, for programs."""
+    one = sum(map(speed, runs), Speed())
+    return {"audio_s": one.audio_s, "took_s": one.took_s, **_counts_json(one.counts)}
 
 
 def print_comparison(full: Runs, fitted: Runs, *, as_json: bool) -> None:
@@ -138,6 +140,10 @@ def _seconds(value_s: float) -> str:
     return f"{value_s:.2f} s"
 
 
+def _times(one: Speed) -> tuple[str, str, str]:
+    return _seconds(one.audio_s), _seconds(one.took_s), f"{one.times_real_time:.1f}x"
+
+
 def _ratio(one: Comparison) -> str:
     return f"{one.full.took_s / one.fitted.took_s:.2f}x" if one.fitted.took_s else "-"
 
@@ -163,10 +169,6 @@ def _counts_json(counts: WindowCounts) -> dict[str, object]:
         "short_windows": counts.fitted,
         "windows_again": counts.again,
     }
-
-
-def _speed_json(one: Speed) -> dict[str, object]:
-    return {"audio_s": one.audio_s, "took_s": one.took_s, **_counts_json(one.counts)}
 
 
 def _comparison_json(one: Comparison) -> dict[str, object]:

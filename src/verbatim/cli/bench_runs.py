@@ -9,7 +9,7 @@ from pathlib import Path
 
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import InternalError
-from verbatim.domain.events import Finished
+from verbatim.domain.events import Finished, SegmentReady
 from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript, WindowResult
 from verbatim.engine.lengths import length_for
@@ -39,11 +39,17 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class TimedRun:
-    """One recording, transcribed once."""
+    """One recording, transcribed once.
+
+    Attributes:
+        counts: of the windows that were decoded meanwhile.
+        first_s: until the first text was there; None where nothing is said.
+    """
 
     transcript: Transcript
     took_s: float
     counts: WindowCounts
+    first_s: float | None = None
 
 
 class CountingEngine:
@@ -107,12 +113,15 @@ class Stopwatch:
         """
         self._engine.counts = WindowCounts()
         lane = self._dispatcher.lane(self._request.priority)
+        first_s: float | None = None
         began_s = self._clock()
         async with aclosing(transcribe(path, self._request, lane, self._frontend)) as events:
             async for event in events:
+                if isinstance(event, SegmentReady) and first_s is None:
+                    first_s = self._clock() - began_s
                 if isinstance(event, Finished):
                     took_s = self._clock() - began_s
-                    return TimedRun(event.transcript, took_s, self._engine.counts)
+                    return TimedRun(event.transcript, took_s, self._engine.counts, first_s)
         raise InternalError("The transcription ended without a result. Please report this.")
 
     async def aclose(self) -> None:

@@ -22,6 +22,7 @@ from verbatim.domain.request import DecodeOptions
 from verbatim.domain.transcript import TranscriptWarning, WarningCode, WindowResult
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.cpu_encoder import EncoderSpec, find_encoder
+from verbatim.engine.cuda_libraries import load_cuda_libraries
 from verbatim.engine.decoding import Decoder
 from verbatim.engine.encoder_choice import CTRANSLATE2, Encode, RememberedMeasurements
 from verbatim.engine.features import FeatureExtractor
@@ -116,6 +117,7 @@ class LocalEngine:
         if wanted == "auto":
             wanted = "cuda" if devices().cuda_devices else "cpu"
         if wanted == "cuda":
+            load_cuda_libraries()
             try:
                 return cls._load_on("cuda", folder, name, options, warnings)
             except (RuntimeError, ValueError) as error:

@@ -63,8 +63,9 @@ def create_app(
         redirect_slashes=False,
         exception_handlers=errors.handlers(),
     )
-    app.include_router(operation_routes(context, readiness, metrics))
+    app.include_router(operation_routes(context, readiness, metrics, dialects))
     for dialect in dialects:
+        drain.on_begin(dialect.drain)
         app.include_router(dialect.router)
     _add_docs(app)
     # The one added last is the outermost.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel, create_model
 from starlette.responses import JSONResponse, Response
 
 from verbatim.domain.errors import UnavailableError
@@ -16,7 +17,7 @@ from verbatim.server.drain import Drain
 from verbatim.server.metrics import Metrics
 from verbatim.server.version import installed_version
 from verbatim.wire.context import Context
-from verbatim.wire.dialect import retry_headers
+from verbatim.wire.dialect import Dialect, StatusPart, retry_headers
 
 TAG = "operation"
 
@@ -48,38 +49,70 @@ class Readiness:
         return self.default or next(iter(self._context.service.loaded_models()), None)
 
 
-def operation_routes(context: Context, readiness: Readiness, metrics: Metrics) -> APIRouter:
+class Root(BaseModel):
+    """What this server is; dialects add what their clients look for."""
+
+    message: str
+    version: str
+    device: str
+    loaded_models: list[str]
+    supported_models: list[str]
+
+
+class HealthWarning(BaseModel):
+    """Something that the operator should know."""
+
+    code: str
+    message: str
+
+
+class Health(BaseModel):
+    """How the server is; dialects add what their clients look for."""
+
+    status: Literal["healthy"]
+    model: str
+    model_loaded: bool
+    device: str
+    compute_type: str
+    loaded_models: list[str]
+    running: int
+    waiting: int
+    version: str
+    warnings: list[HealthWarning]
+
+
+def operation_routes(
+    context: Context, readiness: Readiness, metrics: Metrics, dialects: Sequence[Dialect] = ()
+) -> APIRouter:
     """`/`, `/health`, `/ready` and `/metrics`; none of them ever waits for a transcription."""
     router = APIRouter(tags=[TAG], default_response_class=JSONResponse)
     version = installed_version()
 
-    async def root() -> Mapping[str, Any]:
-        """What this server is, and which models it knows."""
-        return {
-            "message": "Verbatim, a speech-to-text server. The API is described at /docs.",
-            "version": version,
-            "device": _device(context, readiness),
-            "loaded_models": _loaded(context),
-            "supported_models": [model.name for model in context.catalog.known()],
-        }
+    def root() -> Root:
+        return Root(
+            message="Verbatim, a speech-to-text server. The API is described at /docs.",
+            version=version,
+            device=_device(context, readiness),
+            loaded_models=_loaded(context),
+            supported_models=[model.name for model in context.catalog.known()],
+        )
 
-    async def health() -> Mapping[str, Any]:
-        """Alive: answered at once, also while the server is busy, loading or stopping."""
+    def health() -> Health:
         model = readiness.model()
         loaded = _loaded(context)
         load = context.service.load()
-        return {
-            "status": "healthy",
-            "model": model.model if model else context.settings.model,
-            "model_loaded": model is not None and model.model in loaded,
-            "device": _device(context, readiness),
-            "compute_type": model.compute_type if model else context.settings.compute_type,
-            "loaded_models": loaded,
-            "running": load.running,
-            "waiting": load.waiting,
-            "version": version,
-            "warnings": [_warning(w) for w in model.warnings] if model else [],
-        }
+        return Health(
+            status="healthy",
+            model=model.model if model else context.settings.model,
+            model_loaded=model is not None and model.model in loaded,
+            device=_device(context, readiness),
+            compute_type=model.compute_type if model else context.settings.compute_type,
+            loaded_models=loaded,
+            running=load.running,
+            waiting=load.waiting,
+            version=version,
+            warnings=[_warning(w) for w in model.warnings] if model else [],
+        )
 
     async def ready() -> Response:
         """Whether to send requests here: 503 while the model is loaded, and while stopping."""
@@ -96,11 +129,42 @@ def operation_routes(context: Context, readiness: Readiness, metrics: Metrics) -
         body, media_type = metrics.exposition()
         return Response(body, media_type=media_type)
 
-    for path, endpoint in {"/": root, "/health": health, "/ready": ready}.items():
-        router.add_api_route(path, endpoint, methods=["GET"])
-        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+    root_parts = [dialect.root for dialect in dialects if dialect.root]
+    health_parts = [dialect.health for dialect in dialects if dialect.health]
+    _add_union(router, "/", StatusPart(Root, root), root_parts, "What this server is.")
+    _add_union(
+        router,
+        "/health",
+        StatusPart(Health, health),
+        health_parts,
+        "Alive: answered at once, also while the server is busy, loading or stopping.",
+    )
+    router.add_api_route("/ready", ready, methods=["GET"])
+    router.add_api_route("/ready", ready, methods=["HEAD"], include_in_schema=False)
     router.add_api_route("/metrics", expose, methods=["GET"])
     return router
+
+
+def _add_union(
+    router: APIRouter, path: str, own: StatusPart, others: Sequence[StatusPart], summary: str
+) -> None:
+    """Answer with the fields of all parts; of one that several have, the value is ours."""
+    parts = (*others, own)
+    union = create_model(own.model.__name__, __base__=tuple(part.model for part in parts))
+
+    async def status() -> BaseModel:
+        told: dict[str, Any] = {}
+        for part in parts:
+            told |= part.read().model_dump()
+        return union(**told)
+
+    described: dict[str, Any] = {
+        "response_model": union,
+        "response_model_exclude_none": True,
+        "description": summary,
+    }
+    router.add_api_route(path, status, methods=["GET"], **described)
+    router.add_api_route(path, status, methods=["HEAD"], include_in_schema=False, **described)
 
 
 def _device(context: Context, readiness: Readiness) -> str:
@@ -112,5 +176,5 @@ def _loaded(context: Context) -> list[str]:
     return [model.model for model in context.service.loaded_models()]
 
 
-def _warning(warning: TranscriptWarning) -> dict[str, str]:
-    return {"code": warning.code.value, "message": warning.message}
+def _warning(warning: TranscriptWarning) -> HealthWarning:
+    return HealthWarning(code=warning.code.value, message=warning.message)

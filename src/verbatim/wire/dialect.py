@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from verbatim.domain.errors import ErrorKind, VerbatimError
@@ -38,6 +39,23 @@ ErrorRenderer = Callable[[VerbatimError, int], Response]
 """An error and the status it is sent with, as a response in the dialect's own shape."""
 
 
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPart:
+    """What a dialect's clients find in an answer that all dialects share.
+
+    Attributes:
+        model: the fields, described; no two parts declare one of them differently.
+        read: their values now; None in a field that may be None leaves it out.
+    """
+
+    model: type[BaseModel]
+    read: Callable[[], BaseModel]
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A dialect, ready to be mounted.
@@ -48,12 +66,18 @@ class Dialect:
             errors there are told in its shape.
         router: its routes, with full paths.
         render_error: its error shape.
+        root: what it adds to `GET /`.
+        health: what it adds to `GET /health`.
+        drain: called when the server begins to stop; for connections that nothing else would end.
     """
 
     name: str
     prefixes: tuple[str, ...]
     router: APIRouter
     render_error: ErrorRenderer
+    root: StatusPart | None = None
+    health: StatusPart | None = None
+    drain: Callable[[], None] = _nothing
 
 
 def owner_of(dialects: Iterable[Dialect], path: str) -> Dialect | None:

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "transcribe": ("verbatim.cli.transcribe", "Write down what is said in audio and video files."),
     "serve": ("verbatim.cli.serve", "Run the server."),
     "models": ("verbatim.cli.models", "List, fetch, show and remove models."),
+    "service": ("verbatim.cli.service", "Let systemd start the server with the machine."),
     "keys": ("verbatim.cli.keys", "Make, list, revoke and import API keys."),
     "settings": ("verbatim.cli.settings", "Show every setting, its value and where it is from."),
     "bench": ("verbatim.cli.bench", "Measure a model on recordings of your own."),

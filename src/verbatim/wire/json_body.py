@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +10,7 @@ from starlette.requests import Request
 
 from verbatim.domain.errors import BadRequestError, TooLargeError, UnsupportedMediaError
 from verbatim.wire.body import Pace, body_chunks
+from verbatim.wire.json_text import load_json
 
 MAX_BODY_BYTES: Final = 64 * 1024
 JSON_TYPE: Final = "application/json"
@@ -55,14 +55,19 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         BadRequestError: it is no JSON, or does not fit; `param` names the field.
     """
     try:
-        value = json.loads(body)
+        value = load_json(body)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("The body is no JSON.", code="invalid_json") from error
     return fit(value, model)
 
 
-def fit(value: object, model: type[Model]) -> Model:
+def fit(value: object, model: type[Model], *, whole_place: bool = False) -> Model:
     """What was JSON as a value of the model.
+
+    Args:
+        value: an object, it is hoped.
+        model: of pydantic.
+        whole_place: `param` leads to the field within the fields around it, as `a.b.c`.
 
     Raises:
         BadRequestError: it does not fit; `param` names the field.
@@ -72,5 +77,5 @@ def fit(value: object, model: type[Model]) -> Model:
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
         lines = (f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems)
-        place = problems[0]["loc"]
-        raise BadRequestError("; ".join(lines), param=str(place[0]) if place else None) from error
+        place = problems[0]["loc"] if whole_place else problems[0]["loc"][:1]
+        raise BadRequestError("; ".join(lines), param=".".join(map(str, place)) or None) from error

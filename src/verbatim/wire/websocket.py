@@ -30,7 +30,9 @@ from verbatim.domain.errors import (
     TooLargeError,
     VerbatimError,
 )
+from verbatim.domain.live import SessionEnd
 from verbatim.settings import MIB
+from verbatim.wire.json_text import load_json
 
 MAX_REASON_BYTES: Final = 123
 """Of a close frame (RFC 6455, 5.5)."""
@@ -68,6 +70,16 @@ CLOSE_CODE_OF_KIND: Final[Mapping[ErrorKind, CloseCode]] = MappingProxyType(
         ErrorKind.UNAVAILABLE: CloseCode.TRY_AGAIN_LATER,
         ErrorKind.STORAGE_FULL: CloseCode.TRY_AGAIN_LATER,
         ErrorKind.INTERNAL: CloseCode.INTERNAL,
+    }
+)
+
+CLOSE_CODE_OF_END: Final[Mapping[SessionEnd, CloseCode]] = MappingProxyType(
+    {
+        SessionEnd.FINISHED: CloseCode.NORMAL,
+        SessionEnd.IDLE: CloseCode.POLICY,
+        SessionEnd.TOO_LONG: CloseCode.POLICY,
+        SessionEnd.DRAINING: CloseCode.GOING_AWAY,
+        SessionEnd.FAILED: CloseCode.INTERNAL,
     }
 )
 
@@ -266,7 +278,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
         BadRequestError: it is none.
     """
     try:
-        value = json.loads(text)
+        value = load_json(text)
     except (ValueError, RecursionError) as error:
         raise BadRequestError(
             "This message is no JSON. Send a JSON object as text, and audio as binary messages.",

@@ -32,6 +32,7 @@ from verbatim.wire.live_audio import open_live_audio
 from verbatim.wire.notes import notes_of
 from verbatim.wire.v1_errors import render_error
 from verbatim.wire.websocket import (
+    CLOSE_CODE_OF_END,
     CloseCode,
     LiveSocket,
     SocketClosedError,
@@ -54,14 +55,6 @@ FORGIVEN: Final = (BadRequestError, NotFoundError, UnavailableError)
 """What may be wrong with one of them."""
 DELIBERATE: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 """Codes of a client that will not come back."""
-
-_CODE_OF_END: Final = {
-    SessionEnd.FINISHED: CloseCode.NORMAL,
-    SessionEnd.IDLE: CloseCode.POLICY,
-    SessionEnd.TOO_LONG: CloseCode.POLICY,
-    SessionEnd.DRAINING: CloseCode.GOING_AWAY,
-    SessionEnd.FAILED: CloseCode.INTERNAL,
-}
 
 
 def dialect(context: Context) -> Dialect:
@@ -138,7 +131,7 @@ class _Live:
                 await socket.close(close_code(talk.failure), talk.failure.message)
             else:
                 end = conversation.ended or SessionEnd.FINISHED
-                await socket.close(_CODE_OF_END[end], end.value)
+                await socket.close(CLOSE_CODE_OF_END[end], end.value)
         except SocketClosedError as gone:
             if gone.code not in DELIBERATE:
                 keep_s = self._context.settings.live_resume_s

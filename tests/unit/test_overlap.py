@@ -14,7 +14,7 @@ from tests.support.live_server import shared_vad
 from tests.support.speech import wav_of_pcm
 
 from verbatim.domain.audio import Window
-from verbatim.domain.events import Finished, SegmentReady, TranscriptionEvent
+from verbatim.domain.events import Finished, SegmentReady, Started, TranscriptionEvent
 from verbatim.domain.request import DecodeOptions, Priority, TranscriptionRequest
 from verbatim.domain.units import SAMPLE_RATE_HZ, WINDOW_S
 from verbatim.engine.fake import FAKE_DESCRIPTION, FakeEngine
@@ -73,6 +73,8 @@ async def test_later_windows_are_cut_and_first_segments_told_while_the_device_is
     dispatcher = Dispatcher(engine, clock=lambda: 0.0)
     lane = dispatcher.lane(Priority.INTERACTIVE)
     async with aclosing(transcribe(recording, REQUEST, lane, Frontend(shared_vad()))) as events:
+        started = await asyncio.wait_for(anext(events), PATIENCE_S)
+        assert started == Started("fake", MINUTES * 60)
         first = asyncio.ensure_future(anext(events))
         # Nothing was decoded yet, and four windows and more are on their way: one on the device,
         # one at the engine, the others cut.

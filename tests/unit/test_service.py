@@ -20,7 +20,7 @@ from verbatim.domain.errors import (
     OverloadedError,
     UnavailableError,
 )
-from verbatim.domain.events import Finished, Progress, SegmentReady
+from verbatim.domain.events import Finished, Progress, SegmentReady, Started
 from verbatim.domain.request import DecodeOptions, Priority, TranscriptionRequest
 from verbatim.engine.fake import FakeEngine
 from verbatim.engine.protocol import Engine
@@ -97,11 +97,32 @@ async def test_events_end_with_the_transcript() -> None:
     async with service(FakeEngine()) as each:
         run = await each.start(Recording(SECONDS_3, release=released), REQUEST)
         events = [event async for event in run.events()]
-    assert [type(event) for event in events] == [SegmentReady, Progress, Finished]
+    assert [type(event) for event in events] == [Started, SegmentReady, Progress, Finished]
+    assert events[0] == Started("fake", 3.0)
     assert isinstance(events[-1], Finished)
     assert len(events[-1].transcript.text.split()) == 3
     assert events[-1].transcript.duration_s == pytest.approx(3.0)
     assert released.count == 1
+
+
+async def test_a_recording_that_cannot_be_opened_never_starts() -> None:
+    async with service(FakeEngine()) as each:
+        run = await each.start(Recording(b"no audio"), REQUEST)
+        with pytest.raises(NotAudioError):
+            await anext(run.events())
+
+
+async def test_who_waits_can_see_how_long_the_line_is() -> None:
+    gate = Gate()
+    async with service(FakeEngine(interruption=gate), running=1) as each:
+        runs = [await each.start(Recording(SECONDS_3), REQUEST) for _ in range(3)]
+        assert [run.position() for run in runs] == [0, 1, 2]
+        runs[1].leave()
+        await until(lambda: runs[2].position() == 1)
+        assert runs[1].position() == 0
+        gate.open.set()
+        await runs[2].result()
+        assert runs[2].position() == 0
 
 
 async def test_the_line_is_told_whose_work_it_is() -> None:

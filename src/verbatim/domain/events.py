@@ -9,6 +9,19 @@ from verbatim.domain.transcript import Segment, Transcript
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The first event: a model is loaded, the recording is open, and both are what they are.
+
+    Attributes:
+        model: the name of the one that is used.
+        duration_s: what the recording says of its length; None where it does not say.
+    """
+
+    model: str
+    duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far it is: seconds of the recording that are done, and its length where it is known."""
 
@@ -30,4 +43,4 @@ class Finished:
     transcript: Transcript
 
 
-TranscriptionEvent: TypeAlias = Progress | SegmentReady | Finished
+TranscriptionEvent: TypeAlias = Started | Progress | SegmentReady | Finished

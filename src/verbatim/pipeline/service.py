@@ -51,7 +51,8 @@ class Recording:
 class _Work:
     """One transcription in flight, told to all who follow it."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.events: list[TranscriptionEvent] = []
         self.error: VerbatimError | None = None
         self.ended = False
@@ -96,6 +97,10 @@ class Run:
         self.joined = joined
         """Whether it was already in flight for somebody else."""
         work.followers += 1
+
+    def position(self) -> int:
+        """Its place in the line of transcriptions that wait, the next one's being 1; else 0."""
+        return self._work.place.position()
 
     async def events(self) -> AsyncGenerator[TranscriptionEvent]:
         """Everything from the start on, ending with `Finished`.
@@ -185,6 +190,10 @@ class TranscriptionService:
         async with self._models.use(name) as model:
             return model.describe()
 
+    async def unload_idle(self) -> dict[str, int]:
+        """Free the models that nobody uses; gives the bytes of main memory that each held."""
+        return await self._models.unload_idle()
+
     async def start(
         self, recording: Recording, request: TranscriptionRequest, owner: str = ""
     ) -> Run:
@@ -213,7 +222,7 @@ class TranscriptionService:
         except VerbatimError:
             recording.release()
             raise
-        work = _Work()
+        work = _Work(place)
         if key is not None:
             self._in_flight[key] = work
             work.forget = lambda: self._forget(key, work)

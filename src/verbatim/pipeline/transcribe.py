@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
@@ -9,7 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from verbatim.domain.events import Finished, Progress, SegmentReady, TranscriptionEvent
+from verbatim.domain.events import (
+    Finished,
+    Progress,
+    SegmentReady,
+    Started,
+    TranscriptionEvent,
+)
 from verbatim.domain.request import Strategy, TranscriptionRequest
 from verbatim.domain.transcript import Segment, Transcript, TranscriptWarning, WarningCode
 from verbatim.domain.units import SAMPLE_RATE_HZ
@@ -23,7 +30,13 @@ from verbatim.pipeline.strategies import (
     decode_sequential,
 )
 from verbatim.pipeline.threads import ReadAhead
-from verbatim.stages.decode_audio import AudioSource, DecodeLimits, RawFormat, open_audio
+from verbatim.stages.decode_audio import (
+    AudioReader,
+    AudioSource,
+    DecodeLimits,
+    RawFormat,
+    open_audio,
+)
 from verbatim.stages.document import DocumentState, append
 from verbatim.stages.script import convert_segment
 from verbatim.stages.speech import SpeechChunk
@@ -53,21 +66,43 @@ class _Recording:
         raw: RawFormat | None,
     ) -> None:
         self._source, self._request, self._frontend, self._raw = source, request, frontend, raw
+        self._loop = asyncio.get_running_loop()
+        self._tried = asyncio.Event()
+        self._is_open = False
         self.claimed_s: float | None = None
         self.duration_s = 0.0
         self.speech_s = 0.0
         self.warnings: tuple[TranscriptWarning, ...] = ()
 
+    async def opened(self) -> bool:
+        """Whether it could be opened, once that is known; somebody has to read `chunks`."""
+        await self._tried.wait()
+        return self._is_open
+
     def chunks(self) -> Iterator[SpeechChunk]:
         """Decode and find speech. Raises what `open_audio` raises."""
-        with open_audio(self._source, limits=self._frontend.limits, raw=self._raw) as reader:
-            self.claimed_s = reader.info.duration_s
-            vad = self._frontend.vad if self._request.vad else None
-            front_end = FrontEnd(reader, vad, self._request.vad_options)
-            yield from front_end
-            self.duration_s = front_end.samples_read / SAMPLE_RATE_HZ
-            self.speech_s = front_end.speech_samples / SAMPLE_RATE_HZ
-            self.warnings = reader.warnings
+        try:
+            opened = open_audio(self._source, limits=self._frontend.limits, raw=self._raw)
+            with opened as reader:
+                self.claimed_s = reader.info.duration_s
+                self._is_open = True
+                self._tell_tried()
+                yield from self._speech(reader)
+        finally:
+            self._tell_tried()
+
+    def _speech(self, reader: AudioReader) -> Iterator[SpeechChunk]:
+        vad = self._frontend.vad if self._request.vad else None
+        front_end = FrontEnd(reader, vad, self._request.vad_options)
+        yield from front_end
+        self.duration_s = front_end.samples_read / SAMPLE_RATE_HZ
+        self.speech_s = front_end.speech_samples / SAMPLE_RATE_HZ
+        self.warnings = reader.warnings
+
+    def _tell_tried(self) -> None:
+        # The loop may be gone where a program ends without waiting for its tasks.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tried.set)
 
 
 async def transcribe(
@@ -101,6 +136,9 @@ async def transcribe(
     texts = _decode(recording, request, engine)
     async with aclosing(texts):
         async for text in texts:
+            if isinstance(text, Started):
+                yield text
+                continue
             state, written = append(state, text.segments)
             written = tuple(convert_segment(segment, request.script) for segment in written)
             segments += written
@@ -114,12 +152,16 @@ async def transcribe(
 
 async def _decode(
     recording: _Recording, request: TranscriptionRequest, engine: Engine
-) -> AsyncGenerator[WindowText]:
+) -> AsyncGenerator[Started | WindowText]:
+    """Whatever is written, window by window, after the word that the recording is open."""
+    model = engine.describe().model
     if request.strategy is Strategy.SEQUENTIAL:
         async with (
             ReadAhead(recording.chunks, CHUNKS_AHEAD, "front-end") as chunks,
             aclosing(decode_sequential(chunks, engine, request)) as texts,
         ):
+            if await recording.opened():
+                yield Started(model, recording.claimed_s)
             async for text in texts:
                 yield text
         return
@@ -130,6 +172,8 @@ async def _decode(
         ReadAhead(lambda: cut(recording.chunks()), ahead, "front-end") as planned,
         aclosing(decode_parallel(planned, engine, request)) as texts,
     ):
+        if await recording.opened():
+            yield Started(model, recording.claimed_s)
         async for text in texts:
             yield text
 

@@ -70,6 +70,10 @@ class Admission:
         """The clock's time."""
         return self._clock()
 
+    def position(self, turn: asyncio.Future[None]) -> int:
+        """Who is the next has 1; 0 for who waits no more."""
+        return 0 if turn.done() else self._line.index(turn) + 1
+
     def leave_line(self, turn: asyncio.Future[None]) -> None:
         """Give up waiting."""
         self._line.remove(turn)
@@ -98,6 +102,12 @@ class Place:
             # Shielded: a cancelled waiter must not cancel the turn that may just be given to it.
             await asyncio.shield(self._turn)
             self._began_s = self._admission.now()
+
+    def position(self) -> int:
+        """Its place in the line, the next one's being 1; 0 once it waits no more."""
+        if self._turn is None or self._released:
+            return 0
+        return self._admission.position(self._turn)
 
     def release(self) -> None:
         """Leave, waiting or running; a second call does nothing."""

@@ -137,6 +137,14 @@ class Residency(Generic[M]):
         await asyncio.shield(self._unload(resolved, resident))
         return True
 
+    async def unload_idle(self) -> dict[str, int]:
+        """Free every model that nobody uses; gives the bytes that each held, by its name."""
+        idle = {name: resident for name, resident in self._loaded.items() if not resident.users}
+        held = {name: resident.model.memory_bytes() for name, resident in idle.items()}
+        going = [self._unload(name, resident) for name, resident in idle.items()]
+        await asyncio.gather(*map(asyncio.shield, going))
+        return held
+
     async def aclose(self) -> None:
         """Free every model; nothing may use one any more."""
         self._closed = True

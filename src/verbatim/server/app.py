@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from verbatim.dialects import native_keys, native_live, openai_rest
+from verbatim.dialects import (
+    microservice,
+    native_keys,
+    native_live,
+    openai_rest,
+    voxscribe,
+    zhtw,
+)
 from verbatim.domain.errors import BadRequestError, VerbatimError
 from verbatim.server.docs import DOCS_CSP, docs_page
 from verbatim.server.drain import Drain
@@ -29,6 +37,9 @@ DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
         openai_rest.NAME: openai_rest.dialect,
         native_keys.NAME: native_keys.dialect,
         native_live.NAME: native_live.dialect,
+        voxscribe.NAME: voxscribe.dialect,
+        microservice.NAME: microservice.dialect,
+        zhtw.NAME: zhtw.dialect,
     }
 )
 DESCRIPTION: Final = "Speech to text on your own machine, through the APIs that clients speak."
@@ -66,7 +77,8 @@ def create_app(
     app.include_router(operation_routes(context, readiness, metrics, dialects))
     for dialect in dialects:
         drain.on_begin(dialect.drain)
-        app.include_router(dialect.router)
+    for router in _without_repeats(dialect.router for dialect in dialects):
+        app.include_router(router)
     _add_docs(app)
     # The one added last is the outermost.
     app.add_middleware(ErrorBoundary, errors=errors, drain=drain)
@@ -81,6 +93,20 @@ def create_app(
         )
     app.add_middleware(Observe, dialects=dialects, metrics=metrics, clock=context.clock)
     return app
+
+
+def _without_repeats(routers: Iterable[APIRouter]) -> Iterator[APIRouter]:
+    """The routers without what one before has: shared paths answer what all their dialects do."""
+    known: set[tuple[str, str]] = set()
+    for router in routers:
+        for route in tuple(router.routes):
+            if not isinstance(route, APIRoute):
+                continue
+            answers = {(route.path, method) for method in route.methods or ()}
+            if answers <= known:
+                router.routes.remove(route)
+            known |= answers
+        yield router
 
 
 def _dialect(name: str) -> Callable[[Context], Dialect]:

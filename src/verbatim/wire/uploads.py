@@ -1,4 +1,4 @@
-"""The way of an upload, the same for every dialect that takes multipart forms."""
+"""The way of an upload, the same for every dialect: a file in a form, or a body that is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from starlette.requests import Request
 from verbatim.domain.errors import BadRequestError
 from verbatim.wire.body import body_chunks
 from verbatim.wire.context import Context
-from verbatim.wire.multipart import Form, FormLimits, boundary_of, check_length, read_form
+from verbatim.wire.multipart import (
+    Form,
+    FormLimits,
+    boundary_of,
+    check_length,
+    read_form,
+    too_large,
+)
 from verbatim.wire.notes import notes_of
 from verbatim.wire.spool import Upload
 
@@ -37,6 +44,31 @@ async def receive_form(
     if form.upload is not None:
         notes_of(request.scope).upload_bytes = form.upload.size_bytes
     return form
+
+
+async def receive_body(request: Request, context: Context) -> Upload:
+    """Keep a request's body, which is the file itself, in the spool until it is released.
+
+    Raises:
+        TooLargeError: it is over the limit; raised as soon as it is passed.
+        VerbatimError: as `body_chunks`, `Spool.open` and `SpoolWriter.write` say.
+        ClientDisconnect: the client went away.
+    """
+    limits = FormLimits(file_bytes=context.settings.max_upload_bytes, fields_bytes=0)
+    check_length(request.headers.get("content-length"), limits)
+    writer = context.spool.open()
+    try:
+        async with contextlib.aclosing(body_chunks(request, context.pace)) as chunks:
+            async for chunk in chunks:
+                await writer.write(chunk)
+                if writer.size_bytes > limits.file_bytes:
+                    raise too_large(limits)
+        upload = await writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+    notes_of(request.scope).upload_bytes = upload.size_bytes
+    return upload
 
 
 def required_file(form: Form, name: str = "file") -> Upload:

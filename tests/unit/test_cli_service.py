@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from verbatim.cli import service
 from verbatim.cli.main import app
 from verbatim.cli.service_unit import UNIT_NAME, ServiceWish, unit_text
+from verbatim.domain.errors import BadRequestError
 
 RUNNER = CliRunner()
 SYSTEMCTL = """#!/bin/sh
@@ -101,7 +102,7 @@ def test_a_program_that_the_service_cannot_reach_is_refused(tmp_path: Path) -> N
     private = tmp_path / "private"
     (private / "bin").mkdir(parents=True)
     private.chmod(0o700)
-    with pytest.raises(service.BadRequestError, match="/opt/verbatim, or use --user"):
+    with pytest.raises(BadRequestError, match="/opt/verbatim, or use --user"):
         service._check_readable(private / "bin" / "verbatim")
 
 

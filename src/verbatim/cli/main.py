@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "keys": ("verbatim.cli.keys", "Make, list, revoke and import API keys."),
     "settings": ("verbatim.cli.settings", "Show every setting, its value and where it is from."),
     "bench": ("verbatim.cli.bench", "Measure a model on recordings of your own."),
+    "loadtest": ("verbatim.cli.loadtest", "Ask a server for many transcriptions at once."),
     "doctor": ("verbatim.cli.doctor", "Say what works here, and what to do about the rest."),
 }
 """Each subcommand's module, which has an `app`, and its line in the list."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -70,8 +70,6 @@ ChunkingStrategy = Annotated[
 class TranslationForm(DecodeForm):
     """What both endpoints understand besides."""
 
-    task: ClassVar[Task] = Task.TRANSLATE
-
     response_format: ResponseFormat = Field(ResponseFormat.JSON, description="The answer's format.")
     max_line_chars: int | None = Field(None, description="Longest line of a subtitle.")
     max_lines: int | None = Field(None, description="Lines of a subtitle.")
@@ -94,7 +92,7 @@ class TranslationForm(DecodeForm):
 
     def wanted_task(self) -> Task:
         """What to write down."""
-        return self.task
+        return Task.TRANSLATE
 
     def needs_words(self) -> bool:
         """Whether the answer is made from words: subtitles are laid out by their times."""
@@ -118,8 +116,9 @@ class TranslationForm(DecodeForm):
 class TranscriptionForm(HintedForm, TranslationForm):
     """What transcription understands besides."""
 
-    task: ClassVar[Task] = Task.TRANSCRIBE
-
+    task: Task = Field(
+        Task.TRANSCRIBE, description="translate: write down in English, as audio/translations does."
+    )
     timestamp_granularities: list[Granularity] = Field(
         [Granularity.SEGMENT], description="What verbose_json lists."
     )
@@ -149,6 +148,10 @@ class TranscriptionForm(HintedForm, TranslationForm):
         vad_options = self.chunking_strategy.options() if self.chunking_strategy else VadOptions()
         decode = replace(asked.decode, token_logprobs=bool(self.include))
         return replace(asked, decode=decode, vad_options=vad_options)
+
+    def wanted_task(self) -> Task:
+        """What to write down."""
+        return self.task
 
     def needs_words(self) -> bool:
         """Whether the answer is made from words."""

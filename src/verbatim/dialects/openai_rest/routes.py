@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from verbatim.dialects.openai_rest.answers import render_answer
 from verbatim.dialects.openai_rest.events import transcript_events
 from verbatim.dialects.openai_rest.forms import (
     TranscriptionForm,
@@ -18,9 +19,8 @@ from verbatim.dialects.openai_rest.forms import (
 )
 from verbatim.dialects.openai_rest.models import add_model_routes
 from verbatim.domain.keys import Scope
-from verbatim.domain.transcript import Transcript
 from verbatim.pipeline.service import Recording, Run
-from verbatim.render.formats import FORMATS, Rendered, render
+from verbatim.render.formats import FORMATS
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect
 from verbatim.wire.disconnect import while_connected
@@ -116,7 +116,7 @@ class _AudioRoutes:
             run.leave()
         notes_of(request.scope).on_transcript(transcript, self._context.clock() - started_s)
         # A long recording's subtitles take seconds to lay out, for which others would have to wait.
-        rendered = await asyncio.to_thread(_render, transcript, asked)
+        rendered = await asyncio.to_thread(render_answer, transcript, asked)
         return Response(rendered.text, media_type=rendered.media_type)
 
     async def _stream(self, request: Request, run: Run) -> Response:
@@ -128,7 +128,3 @@ class _AudioRoutes:
             run.leave()
             raise
         return EventStream(first, events)
-
-
-def _render(transcript: Transcript, asked: TranslationForm) -> Rendered:
-    return render(transcript, asked.response_format, asked.render_options())

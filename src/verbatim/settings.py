@@ -60,7 +60,16 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     dialects: Annotated[list[str], BeforeValidator(_split_commas)] = Field(
-        ["openai_rest", "native_keys", "native_live", "voxscribe", "microservice", "zhtw"],
+        [
+            "openai_rest",
+            "openai_realtime",
+            "native_keys",
+            "native_live",
+            "native_transcripts",
+            "voxscribe",
+            "microservice",
+            "zhtw",
+        ],
         description="Wire dialects that are switched on.",
     )
     cors_origins: Annotated[list[str], BeforeValidator(_split_commas)] = Field(

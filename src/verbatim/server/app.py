@@ -15,6 +15,7 @@ from verbatim.dialects import (
     microservice,
     native_keys,
     native_live,
+    openai_realtime,
     openai_rest,
     voxscribe,
     zhtw,
@@ -35,6 +36,7 @@ from verbatim.wire.guard import LIMIT_HEADERS
 DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
     {
         openai_rest.NAME: openai_rest.dialect,
+        openai_realtime.NAME: openai_realtime.dialect,
         native_keys.NAME: native_keys.dialect,
         native_live.NAME: native_live.dialect,
         voxscribe.NAME: voxscribe.dialect,

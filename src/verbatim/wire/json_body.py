@@ -19,7 +19,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_json(
-    request: Request, pace: Pace, model: type[Model], max_bytes: int = MAX_BODY_BYTES
+    request: Request,
+    pace: Pace,
+    model: type[Model],
+    max_bytes: int = MAX_BODY_BYTES,
+    *,
+    whole_place: bool = False,
 ) -> Model:
     """Read a request's body, which is an object of this model; FastAPI's own way has no bound.
 
@@ -28,6 +33,7 @@ async def read_json(
         pace: how slow it may be.
         model: of pydantic.
         max_bytes: how long it may be.
+        whole_place: as `fit`.
 
     Raises:
         UnsupportedMediaError: its type is not JSON. Browsers ask before they send that to others.
@@ -45,11 +51,11 @@ async def read_json(
             body += chunk
             if len(body) > max_bytes:
                 raise TooLargeError(f"The body may have {max_bytes} bytes.", code="body_too_large")
-    return parse_json(bytes(body), model)
+    return parse_json(bytes(body), model, whole_place=whole_place)
 
 
-def parse_json(body: bytes, model: type[Model]) -> Model:
-    """A JSON object as a value of the model.
+def parse_json(body: bytes, model: type[Model], *, whole_place: bool = False) -> Model:
+    """A JSON object as a value of the model; `whole_place` as `fit`.
 
     Raises:
         BadRequestError: it is no JSON, or does not fit; `param` names the field.
@@ -58,7 +64,7 @@ def parse_json(body: bytes, model: type[Model]) -> Model:
         value = load_json(body)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("The body is no JSON.", code="invalid_json") from error
-    return fit(value, model)
+    return fit(value, model, whole_place=whole_place)
 
 
 def fit(value: object, model: type[Model], *, whole_place: bool = False) -> Model:

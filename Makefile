@@ -11,7 +11,7 @@ BENCH_ARGS ?=
 BENCH_RESULTS ?= .bench/results.json
 BENCH_NAME ?= cpu
 
-.PHONY: help install run test test-packages lint format clean
+.PHONY: help install run docker-up test test-packages lint format clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ lint: install ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docker-up: ## build the image and run it; `docker compose logs verbatim` has the first keys
+	docker compose up --build --detach
 
 format: install ## let ruff put the code in order
 	$(BIN)/ruff check --fix .

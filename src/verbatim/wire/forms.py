@@ -134,21 +134,27 @@ def form_schema(model: type[FormModel], file_help: str | None = None) -> dict[st
         model: of the fields.
         file_help: what the field `file` is; None for a form without one.
     """
-    inlined = inlined_schema(model)
+    schema = inlined_schema(model)
     if file_help is not None:
         file = {"type": "string", "format": "binary", "description": file_help}
-        inlined["properties"] = {"file": file, **inlined["properties"]}
-        inlined["required"] = ["file", *inlined.get("required", ())]
-    return inlined
+        schema["properties"] = {"file": file, **schema["properties"]}
+        schema["required"] = ["file", *schema.get("required", ())]
+    return schema
 
 
 def inlined_schema(model: type[BaseModel]) -> dict[str, Any]:
     """A model's JSON schema that refers to nothing outside itself."""
-    schema = model.model_json_schema()
-    inlined = _inline(schema, schema.pop("$defs", {}))
-    if not isinstance(inlined, dict):
+    return inlined(model.model_json_schema())
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema by pydantic, made to refer to nothing outside itself."""
+    whole = _inline(
+        {key: part for key, part in schema.items() if key != "$defs"}, schema.get("$defs", {})
+    )
+    if not isinstance(whole, dict):
         raise TypeError("a model's schema is an object")
-    return inlined
+    return whole
 
 
 def _inline(schema: object, definitions: dict[str, Any]) -> object:

@@ -14,13 +14,20 @@ from starlette.types import Message, Receive, Scope, Send
 from verbatim.wire.disconnect import while_connected
 
 EVENT_STREAM: Final = "text/event-stream"
+HEARTBEAT: Final = b": still at work\n\n"
+"""A comment, which readers of events pass over."""
 
 T = TypeVar("T")
 
 
 def event(data: Mapping[str, object]) -> bytes:
     """One event; JSON writes no line breaks, so it is always one line."""
-    return f"data: {json.dumps(data, ensure_ascii=False, allow_nan=False)}\n\n".encode()
+    return written(json.dumps(data, ensure_ascii=False, allow_nan=False).encode())
+
+
+def written(line: bytes) -> bytes:
+    """An event whose data is written already, on one line."""
+    return b"data: " + line + b"\n\n"
 
 
 class EventStream(Response):

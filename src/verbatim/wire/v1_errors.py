@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, TypedDict
 
 from starlette.responses import JSONResponse, Response
 
@@ -29,15 +29,35 @@ ERROR_SCHEMA: Final = {
 }
 
 
+_ERROR_CONTENT: Final = {"application/json": {"schema": ERROR_SCHEMA}}
+ERROR_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"description": "An error of the request.", "content": _ERROR_CONTENT},
+    "5XX": {"description": "An error of the server.", "content": _ERROR_CONTENT},
+}
+"""For the description of a route."""
+
+
+class ErrorFields(TypedDict):
+    """What an error says."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
 def error_body(error: VerbatimError, status: int) -> dict[str, object]:
     """`{"error": {"message", "type", "param", "code"}}`."""
+    return {"error": error_fields(error, status)}
+
+
+def error_fields(error: VerbatimError, status: int) -> ErrorFields:
+    """What stands under the key `error`."""
     return {
-        "error": {
-            "message": error.message,
-            "type": _type(error, status),
-            "param": error.param,
-            "code": error.code,
-        }
+        "message": error.message,
+        "type": _type(error, status),
+        "param": error.param,
+        "code": error.code,
     }
 
 

@@ -21,6 +21,7 @@ EXIT_BROKEN_PIPE: Final = 141
 
 COMMANDS: Final = {
     "transcribe": ("verbatim.cli.transcribe", "Write down what is said in audio and video files."),
+    "live": ("verbatim.cli.live", "Write down what is said into the microphone, as it is said."),
     "serve": ("verbatim.cli.serve", "Run the server."),
     "models": ("verbatim.cli.models", "List, fetch, show and remove models."),
     "service": ("verbatim.cli.service", "Let systemd start the server with the machine."),

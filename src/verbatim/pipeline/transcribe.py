@@ -140,7 +140,9 @@ async def transcribe(
                 yield text
                 continue
             state, written = append(state, text.segments)
-            written = tuple(convert_segment(segment, request.script) for segment in written)
+            written = tuple(
+                convert_segment(segment, request.script, text.language) for segment in written
+            )
             segments += written
             if text.segments:
                 spoken.append(text)

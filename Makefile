@@ -11,7 +11,12 @@ BENCH_ARGS ?=
 BENCH_RESULTS ?= .bench/results.json
 BENCH_NAME ?= cpu
 
-.PHONY: help install run docker-up test test-packages lint format clean
+WEB := src/verbatim/web
+WEB_BUILT := $(WEB)/dist/index.html
+WEB_MODULES := $(WEB)/node_modules/.package-lock.json
+WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/build -type f) $(wildcard $(WEB)/*.ts $(WEB)/*.html $(WEB)/*.js)
+
+.PHONY: help install run docker-up test test-packages lint format clean web web-if-possible web-check
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,14 +35,51 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-run: install ## serve on http://127.0.0.1:$(PORT)
+run: install web-if-possible ## serve on http://127.0.0.1:$(PORT)
 	$(BIN)/verbatim serve --port $(PORT)
 
-test: lint test-packages ## everything that CI runs: lint, types, layers, all tests
+web: $(WEB_BUILT) ## build the page for browsers; needs Node.js 18 or newer
+
+$(WEB_MODULES): $(WEB)/package.json $(WEB)/package-lock.json
+	npm ci --silent --prefix $(WEB)
+	@touch $@
+
+$(WEB_BUILT): $(WEB_MODULES) $(WEB_SOURCES)
+	npm run --silent build --prefix $(WEB)
+
+# The API works without the page; an older build is better than none.
+web-if-possible:
+	@if command -v npm >/dev/null 2>&1; then \
+	  $(MAKE) --no-print-directory web || echo "The page could not be built; the API works without it."; \
+	elif [ ! -f $(WEB_BUILT) ]; then \
+	  echo "Node.js is not here, so the page for browsers is not built; the API works without it."; \
+	fi
+
+web-check: ## types, form and unit tests of the page, where Node.js is
+	@if command -v npm >/dev/null 2>&1; then \
+	  $(MAKE) --no-print-directory $(WEB_BUILT) && \
+	  npm run --silent check --prefix $(WEB) && npm run --silent test --prefix $(WEB); \
+	else \
+	  echo "Node.js is not here; the page is neither checked nor built, its browser tests are skipped"; \
+	fi
+
+test: lint test-packages web-check ## everything that CI runs: lint, types, layers, all tests
 	$(BIN)/python -m pytest
 
-# Without it the tests on PostgreSQL are skipped, and say so.
-test-packages: ## where apt and its rights are at hand, what tests use besides: PostgreSQL
+# Without them the tests on PostgreSQL and in a browser are skipped, and say so.
+test-packages: ## where apt and its rights are at hand, what tests use besides: PostgreSQL, Chromium, Node.js
+	@for need in chromium:chromium npm:nodejs,npm; do \
+	  command=$${need%%:*}; packages=$$(echo "$${need##*:}" | tr , ' '); \
+	  if command -v $$command >/dev/null 2>&1; then continue; fi; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    echo "installing $$packages for the tests of the page"; \
+	    { apt-get update -qq && \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages; } \
+	      >/dev/null || echo "$$packages could not be installed; tests of the page are skipped"; \
+	  else \
+	    echo "$$command is not installed; tests of the page are skipped"; \
+	  fi; \
+	done
 	@if ! command -v initdb >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    echo "installing PostgreSQL for the tests"; \
@@ -81,4 +123,4 @@ $(BENCH_STAMP): pyproject.toml benchmarks/peers.py benchmarks/install.py
 	@touch $@
 
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) $(BENCH_VENV) .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) $(BENCH_VENV) $(WEB)/dist $(WEB)/node_modules .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from verbatim.server.metrics import Metrics
 from verbatim.server.middleware import REQUEST_ID_HEADER, ErrorBoundary, Observe
 from verbatim.server.version import installed_version
 from verbatim.server.visits import Visits
+from verbatim.server.web import Page, bundled_folder, page_routes
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, retry_headers
 from verbatim.wire.guard import LIMIT_HEADERS
@@ -50,7 +52,11 @@ DESCRIPTION: Final = "Speech to text on your own machine, through the APIs that 
 
 
 def create_app(
-    context: Context, *, drain: Drain | None = None, readiness: Readiness | None = None
+    context: Context,
+    *,
+    drain: Drain | None = None,
+    readiness: Readiness | None = None,
+    page_folder: Path | None = None,
 ) -> FastAPI:
     """The application; it owns nothing of what the context holds, and starts nothing.
 
@@ -58,6 +64,7 @@ def create_app(
         context: what the dialects work with.
         drain: given by who stops the server.
         readiness: given by who loads the model.
+        page_folder: of the built page; that of the package if not given.
 
     Raises:
         BadRequestError: the settings switch on a dialect that does not exist.
@@ -78,6 +85,8 @@ def create_app(
         redirect_slashes=False,
         exception_handlers=errors.handlers(),
     )
+    # Before all others: at `/`, browsers get the page, and programs what the dialects answer.
+    app.router.routes.extend(page_routes(Page.read(page_folder or bundled_folder())))
     app.include_router(operation_routes(context, readiness, metrics, dialects))
     for dialect in dialects:
         drain.on_begin(dialect.drain)

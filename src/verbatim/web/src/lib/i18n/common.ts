@@ -1,0 +1,47 @@
+/** Words that several views use. */
+import { messages } from './locale.svelte';
+
+export const common = messages({
+  en: {
+    cancel: 'Cancel',
+    close: 'Close',
+    save: 'Save',
+    delete: 'Delete',
+    retry: 'Try again',
+    copy: 'Copy',
+    copied: 'Copied',
+    copyFailed: 'The browser would not copy. Select the text and copy it yourself.',
+    undo: 'Undo',
+    enterKey: 'Enter key',
+    detect: 'Detect',
+    automatic: 'Automatic',
+  },
+  'zh-TW': {
+    cancel: '取消',
+    close: '關閉',
+    save: '儲存',
+    delete: '刪除',
+    retry: '再試一次',
+    copy: '複製',
+    copied: '已複製',
+    copyFailed: '瀏覽器無法複製，請選取文字後自行複製。',
+    undo: '復原',
+    enterKey: '輸入金鑰',
+    detect: '自動偵測',
+    automatic: '自動',
+  },
+  ko: {
+    cancel: '취소',
+    close: '닫기',
+    save: '저장',
+    delete: '삭제',
+    retry: '다시 시도',
+    copy: '복사',
+    copied: '복사했습니다',
+    copyFailed: '브라우저에서 복사할 수 없습니다. 텍스트를 선택해 직접 복사해 주세요.',
+    undo: '실행 취소',
+    enterKey: '키 입력',
+    detect: '자동 감지',
+    automatic: '자동',
+  },
+});

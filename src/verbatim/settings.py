@@ -65,6 +65,7 @@ class Settings(BaseSettings):
             "openai_realtime",
             "native_keys",
             "native_live",
+            "native_server",
             "native_transcripts",
             "voxscribe",
             "microservice",

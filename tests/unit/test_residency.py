@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 import pytest
 
 from verbatim.domain.errors import ModelUnavailableError, UnavailableError
 from verbatim.engine.fake import FAKE_DESCRIPTION, FakeEngine
-from verbatim.engine.residency import Residency, ResidencyLimits
+from verbatim.engine.residency import Residency, ResidencyLimits, Unloading
 
 PATIENCE_S = 10.0
 
@@ -89,7 +90,7 @@ async def test_a_model_in_use_does_not_go() -> None:
         await house.use("1")
         await asyncio.sleep(0.1)
         assert house.names() == ["1"]
-        assert not await house.models.unload("1")
+        assert await house.models.unload("1") is Unloading.IN_USE
     await until(lambda: not house.open())
 
 
@@ -102,11 +103,61 @@ async def test_every_use_begins_the_time_anew() -> None:
     await house.models.aclose()
 
 
+async def test_a_model_is_told_with_its_use() -> None:
+    house = House(ResidencyLimits(keep_alive_s=60))
+    await house.use("7")
+    (resting,) = house.models.residents()
+    assert (resting.name, resting.description.model, resting.memory_bytes) == ("7", "7", 7)
+    assert resting.users == 0
+    assert 0 <= resting.idle_s < PATIENCE_S
+    assert resting.goes_in_s is not None
+    assert 60 - PATIENCE_S < resting.goes_in_s <= 60
+    async with house.models.use("7"):
+        (used,) = house.models.residents()
+        assert (used.users, used.idle_s, used.goes_in_s) == (1, 0.0, None)
+    await house.models.aclose()
+
+
+async def test_loading_ahead_loads_once_and_tells_so() -> None:
+    house = House(ResidencyLimits())
+    first, second = await asyncio.gather(house.models.load("1"), house.models.load("1"))
+    assert house.loads == ["1"]
+    assert (first[0].name, first[0].users) == ("1", 0)
+    (_, known) = await house.models.load("1")
+    assert known
+    assert {first[1], second[1]} == {False}
+    await house.models.aclose()
+
+
+@pytest.mark.parametrize("limit_s", [None, 0.01])
+async def test_a_model_is_kept_as_its_loader_asks(limit_s: float | None) -> None:
+    house = House(ResidencyLimits(keep_alive_s=limit_s))
+    await house.models.load("1", keep_s=0.05)
+    await house.models.load("2", keep_s=inf)
+    await until(lambda: house.names() == ["2"])
+    await asyncio.sleep(0.05)
+    await house.use("2")
+    (stays,) = house.models.residents()
+    assert (stays.name, stays.goes_in_s) == ("2", None)
+    await house.models.load("2", keep_s=0)
+    await until(lambda: not house.open())
+    await house.models.aclose()
+
+
+async def test_what_is_being_loaded_is_told() -> None:
+    house = House(ResidencyLimits())
+    loading = asyncio.ensure_future(house.models.load("1"))
+    await until(lambda: house.models.loading() == ("1",))
+    await loading
+    assert house.models.loading() == ()
+    await house.models.aclose()
+
+
 async def test_unloading_on_request() -> None:
     house = House(ResidencyLimits())
-    assert not await house.models.unload("1")
+    assert await house.models.unload("1") is Unloading.NOT_LOADED
     await house.use("1")
-    assert await house.models.unload("1")
+    assert await house.models.unload("1") is Unloading.UNLOADED
     assert not house.open()
     assert not house.names()
 

@@ -90,13 +90,13 @@ class Access:
         self._oldest_day: date | None = None
 
     async def identify(
-        self, offered: Sequence[str], scope: Scope, *, needs_key: bool = False
+        self, offered: Sequence[str], scope: Scope | None, *, needs_key: bool = False
     ) -> Caller:
         """Who calls.
 
         Args:
             offered: what the caller showed as keys; the first that opens this door counts.
-            scope: what they want to do.
+            scope: what they want to do; None: what any good key allows.
             needs_key: also where the server asks for no key.
 
         Raises:
@@ -107,7 +107,7 @@ class Access:
         anonymous = self.policy.anonymous
         # A client secret carries a grant, so it counts where no key is needed too.
         looked_at = needs_key or any(map(is_client_secret, offered))
-        if anonymous is not None and scope in anonymous.scopes and not looked_at:
+        if anonymous is not None and not looked_at and scope in {None, *anonymous.scopes}:
             return anonymous
         refusals: list[VerbatimError] = []
         for secret in offered[:MAX_OFFERED]:
@@ -116,7 +116,7 @@ class Access:
             except UnauthorizedError as error:
                 refusals.append(error)
                 continue
-            if scope in caller.scopes:
+            if scope is None or scope in caller.scopes:
                 return caller
             refusals.insert(0, _forbidden(caller, scope))
         raise refusals[0] if refusals else _missing()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -56,6 +59,34 @@ class ResidencyLimits:
 UNLIMITED = ResidencyLimits()
 
 
+@dataclass(frozen=True, slots=True)
+class ResidentModel:
+    """A loaded model as it is now.
+
+    Attributes:
+        name: the one under which it was resolved.
+        memory_bytes: main memory that it takes.
+        users: who uses it now.
+        idle_s: since it was last used; 0 while it is.
+        goes_in_s: until it is unloaded if nobody uses it; None where nothing is planned.
+    """
+
+    name: str
+    description: EngineDescription
+    memory_bytes: int
+    users: int
+    idle_s: float
+    goes_in_s: float | None
+
+
+class Unloading(StrEnum):
+    """What came of the wish to unload a model."""
+
+    UNLOADED = "unloaded"
+    IN_USE = "in_use"
+    NOT_LOADED = "not_loaded"
+
+
 def _size_unknown(name: str) -> int:
     del name
     return 0
@@ -64,6 +95,9 @@ def _size_unknown(name: str) -> int:
 @dataclass(slots=True, eq=False)
 class _Resident(Generic[M]):
     model: M
+    keep_s: float | None
+    """How long it stays after its last use; None: as long as there is room."""
+    used_at_s: float
     users: int = 0
     idle: asyncio.TimerHandle | None = None
 
@@ -83,6 +117,7 @@ class Residency(Generic[M]):
             ModelUnavailableError. Two requests for a name at the same time load it once.
         limits: when models go; one that is in use never does.
         expected_bytes: what a model will take of the memory once it is loaded, by its name.
+        clock: seconds that only rise.
     """
 
     def __init__(
@@ -91,11 +126,13 @@ class Residency(Generic[M]):
         load: Callable[[str], Awaitable[M]],
         limits: ResidencyLimits = UNLIMITED,
         expected_bytes: Callable[[str], int] = _size_unknown,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve
         self._load = load
         self._limits = limits
         self._expected_bytes = expected_bytes
+        self._clock = clock
         self._loaded: dict[str, _Resident[M]] = {}
         """Least recently used first."""
         self._loading_bytes: dict[str, int] = {}
@@ -106,6 +143,33 @@ class Residency(Generic[M]):
     def loaded(self) -> tuple[EngineDescription, ...]:
         """What is loaded now."""
         return tuple(resident.model.describe() for resident in self._loaded.values())
+
+    def residents(self) -> tuple[ResidentModel, ...]:
+        """The same with how they are used, the least recently used first."""
+        return tuple(self._state(name, resident) for name, resident in self._loaded.items())
+
+    def loading(self) -> tuple[str, ...]:
+        """The names of the models that are being loaded now."""
+        return tuple(self._loading_bytes)
+
+    async def load(self, name: str, *, keep_s: float | None = None) -> tuple[ResidentModel, bool]:
+        """Load a model before anybody asks for it; says too whether it was loaded already.
+
+        Args:
+            name: as `use`.
+            keep_s: how long this one stays after its last use, infinity for ever; None leaves it
+                as it is, which at first is as the limits say.
+
+        Raises:
+            ModelNotFoundError, ModelUnavailableError, UnavailableError: as `use`.
+        """
+        resolved = await asyncio.to_thread(self._resolve, name)
+        known = resolved in self._loaded
+        resident = await self._take(resolved)
+        if keep_s is not None:
+            resident.keep_s = None if keep_s == inf else keep_s
+        self._leave(resolved, resident)
+        return self._state(resolved, resident), known
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[M]:
@@ -121,21 +185,22 @@ class Residency(Generic[M]):
         try:
             yield resident.model
         finally:
-            resident.users -= 1
-            self._rest(resolved, resident)
+            self._leave(resolved, resident)
 
-    async def unload(self, name: str) -> bool:
-        """Free a model that nobody uses; says whether it was loaded and is now gone.
+    async def unload(self, name: str) -> Unloading:
+        """Free a model that nobody uses; once this returns, its memory is free.
 
         Raises:
             ModelNotFoundError: no such model.
         """
         resolved = await asyncio.to_thread(self._resolve, name)
         resident = self._loaded.get(resolved)
-        if resident is None or resident.users:
-            return False
+        if resident is None:
+            return Unloading.NOT_LOADED
+        if resident.users:
+            return Unloading.IN_USE
         await asyncio.shield(self._unload(resolved, resident))
-        return True
+        return Unloading.UNLOADED
 
     async def unload_idle(self) -> dict[str, int]:
         """Free every model that nobody uses; gives the bytes that each held, by its name."""
@@ -158,7 +223,9 @@ class Residency(Generic[M]):
             if self._closed:
                 raise UnavailableError(STOPPING)
             # Taken out and put back: the last one is the most recently used.
-            resident = self._loaded.pop(name, None) or _Resident(await self._fetch(name))
+            resident = self._loaded.pop(name, None) or _Resident(
+                await self._fetch(name), self._limits.keep_alive_s, self._clock()
+            )
             self._loaded[name] = resident
             resident.users += 1
             resident.wake()
@@ -221,14 +288,28 @@ class Residency(Generic[M]):
         held = sum(resident.model.memory_bytes() for resident in self._loaded.values())
         return held + sum(self._loading_bytes.values()) - limit_bytes
 
-    def _rest(self, name: str, resident: _Resident[M]) -> None:
-        """A user has left; after the last one the model may go one day."""
-        keep_s = self._limits.keep_alive_s
-        if resident.users or keep_s is None or self._closed:
+    def _leave(self, name: str, resident: _Resident[M]) -> None:
+        """A user leaves; after the last one the model may go one day."""
+        resident.users -= 1
+        resident.used_at_s = self._clock()
+        if resident.users or self._closed:
             return
         resident.wake()
+        if resident.keep_s is not None:
+            loop = asyncio.get_running_loop()
+            resident.idle = loop.call_later(resident.keep_s, self._unload, name, resident)
+
+    def _state(self, name: str, resident: _Resident[M]) -> ResidentModel:
         loop = asyncio.get_running_loop()
-        resident.idle = loop.call_later(keep_s, self._unload, name, resident)
+        goes_at_s = resident.idle.when() if resident.idle else None
+        return ResidentModel(
+            name=name,
+            description=resident.model.describe(),
+            memory_bytes=resident.model.memory_bytes(),
+            users=resident.users,
+            idle_s=0.0 if resident.users else self._clock() - resident.used_at_s,
+            goes_in_s=None if goes_at_s is None else max(0.0, goes_at_s - loop.time()),
+        )
 
     def _unload(self, name: str, resident: _Resident[M]) -> asyncio.Task[None]:
         """Forget a model at once, and free it."""

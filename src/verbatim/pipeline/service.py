@@ -17,7 +17,7 @@ from verbatim.domain.events import Finished, TranscriptionEvent
 from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript
 from verbatim.engine.protocol import EngineDescription
-from verbatim.engine.residency import Residency
+from verbatim.engine.residency import Residency, ResidentModel, Unloading
 from verbatim.pipeline.live import LiveSessions
 from verbatim.pipeline.live.service import LiveLimits, LiveService
 from verbatim.pipeline.transcribe import Frontend, transcribe
@@ -180,6 +180,28 @@ class TranscriptionService:
     def loaded_models(self) -> tuple[EngineDescription, ...]:
         """The models in memory."""
         return self._models.loaded()
+
+    def resident_models(self) -> tuple[ResidentModel, ...]:
+        """The models in memory and how they are used, the least recently used first."""
+        return self._models.residents()
+
+    def loading_models(self) -> tuple[str, ...]:
+        """The names of the models that are being loaded now."""
+        return self._models.loading()
+
+    async def load_model(
+        self, name: str, *, keep_s: float | None = None
+    ) -> tuple[ResidentModel, bool]:
+        """Load a model before anybody asks for it; see `Residency.load`."""
+        return await self._models.load(name, keep_s=keep_s)
+
+    async def unload_model(self, name: str) -> Unloading:
+        """Free a model that nobody uses.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        return await self._models.unload(name)
 
     async def preload(self, name: str) -> EngineDescription:
         """Load a model before anybody asks for it.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from verbatim.server.activity import Activity
 from verbatim.wire.notes import RequestNotes
 
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -21,9 +23,14 @@ class Metrics:
 
     Args:
         version: of Verbatim, shown as a label of `verbatim_build_info`.
+        clock: seconds that only rise.
+
+    Attributes:
+        activity: the sums of what is counted here, for who asks the server itself.
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.activity: Final = Activity(clock)
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         Info("verbatim_build", "What runs here.", registry=registry).info({"version": version})

@@ -108,6 +108,8 @@ class Observe:
             self._metrics.on_request(notes, route, method, status, seconds)
         else:
             self._metrics.on_websocket(notes, route, status)
+        if scope["path"] not in OPERATION_PATHS:
+            self._metrics.activity.on_end(notes)
         facts: dict[str, object] = {
             "method": method,
             "route": route,

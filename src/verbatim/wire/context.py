@@ -12,6 +12,7 @@ from verbatim.engine.catalog import Catalog
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.settings import Settings
 from verbatim.wire.body import Pace
+from verbatim.wire.server_view import ServerView
 from verbatim.wire.spool import Spool
 from verbatim.wire.websocket import SocketLimits
 
@@ -33,6 +34,7 @@ class Context:
         heartbeat_s: longest silence of a stream that is being answered.
         sockets: what a client may do to a WebSocket.
         clock: seconds that only rise.
+        server: what is known of the one that mounts the dialect.
     """
 
     settings: Settings
@@ -44,3 +46,4 @@ class Context:
     heartbeat_s: float = HEARTBEAT_S
     sockets: SocketLimits = field(default_factory=SocketLimits)
     clock: Callable[[], float] = time.monotonic
+    server: ServerView = field(default_factory=ServerView)

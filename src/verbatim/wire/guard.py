@@ -38,14 +38,14 @@ class Guard(SecurityBase):
 
     Args:
         context: of the application.
-        scope: what the route needs.
+        scope: what the route needs; None: any good key.
         needs_key: also where the server asks for no key.
     """
 
     # This module has no postponed annotations: FastAPI could not resolve those of an instance.
     scheme_name: str = "key"
 
-    def __init__(self, context: Context, scope: Scope, *, needs_key: bool = False) -> None:
+    def __init__(self, context: Context, scope: Scope | None, *, needs_key: bool = False) -> None:
         self.model = HTTPBearer(description="A key; where the server runs open, any text will do.")
         self._context = context
         self._scope = scope
@@ -59,7 +59,7 @@ class Guard(SecurityBase):
 async def admit(
     connection: HTTPConnection,
     context: Context,
-    scope: Scope,
+    scope: Scope | None,
     *,
     offered: Sequence[str] | None = None,
     needs_key: bool = False,
@@ -69,7 +69,7 @@ async def admit(
     Args:
         connection: a request, or a WebSocket that may be accepted already or not.
         context: of the application.
-        scope: what the caller wants to do.
+        scope: what the caller wants to do; None: what any good key allows.
         offered: what was shown as keys; None: what the headers show.
         needs_key: also where the server asks for no key.
 

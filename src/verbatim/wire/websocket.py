@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from verbatim.domain.errors import (
@@ -245,23 +246,23 @@ async def converse(
         raise failure
 
 
-def check_origin(websocket: WebSocket, allowed: Sequence[str]) -> None:
+def check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
     """Refuse browsers that show pages of other sites; programs say no origin and are let in.
 
     A page of this server's own is always let in.
 
     Args:
-        websocket: not accepted yet.
+        connection: a request, or a WebSocket that is not accepted yet.
         allowed: origins, such as `https://example.org`; `*` allows all.
 
     Raises:
         ForbiddenError: a page of this origin may not open connections here.
     """
-    origin = websocket.headers.get("origin")
+    origin = connection.headers.get("origin")
     if origin is None or ANY_ORIGIN in allowed:
         return
     known = {entry.rstrip("/").casefold() for entry in allowed}
-    own = websocket.headers.get("host", "").casefold()
+    own = connection.headers.get("host", "").casefold()
     if origin.casefold() in known or (own and urlsplit(origin).netloc.casefold() == own):
         return
     raise ForbiddenError(

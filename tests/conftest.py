@@ -10,8 +10,12 @@ import pytest
 from hypothesis import settings
 from tests.support.postgres import ABSENT, PostgresServer, programs, running_postgres
 
+from verbatim.older_servers import CUDA_VISIBLE_DEVICES, OLDER_VARIABLES
+
 FOREIGN_PREFIXES = ("VERBATIM_", "HF_")
 FOREIGN_SUFFIX = "_PROXY"
+FOREIGN_NAMES = {known.name for known in OLDER_VARIABLES} - {CUDA_VISIBLE_DEVICES}
+"""Which GPU the tests may use is for the machine to say."""
 
 # A busy machine is no failure of a property; pytest's own time-out stops what hangs.
 settings.register_profile("verbatim", deadline=None)
@@ -23,7 +27,8 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """The settings, hub, proxies and data of whoever runs the tests play no part in them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in tuple(os.environ):
-            if name.startswith(FOREIGN_PREFIXES) or name.upper().endswith(FOREIGN_SUFFIX):
+            foreign = name.startswith(FOREIGN_PREFIXES) or name.upper().endswith(FOREIGN_SUFFIX)
+            if foreign or name in FOREIGN_NAMES:
                 patch.delenv(name)
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield

@@ -1,7 +1,8 @@
 """Every setting of Verbatim, declared once: name, type, default and help.
 
 A value comes from the first of: a command's flag, a `VERBATIM_*` variable, the TOML file
-(`verbatim.toml` in the working directory, or the file that `VERBATIM_CONFIG` names), the default.
+(`verbatim.toml` in the working directory, or the file that `VERBATIM_CONFIG` names), a variable
+of an older server, what the older server named by `like` does, the default.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -22,6 +24,7 @@ from pydantic_settings import (
 )
 
 from verbatim.domain.errors import BadRequestError
+from verbatim.older_servers import PROFILES, LikeName, Values, read_variables
 
 ENV_PREFIX = "VERBATIM_"
 CONFIG_VARIABLE = "VERBATIM_CONFIG"
@@ -57,6 +60,11 @@ class Settings(BaseSettings):
     )
 
     # Serving
+    like: LikeName = Field(
+        "verbatim",
+        description="An older server to take the place of: its port, limits and defaults hold "
+        "where nothing else is said.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     dialects: Annotated[list[str], BeforeValidator(_split_commas)] = Field(
@@ -250,9 +258,50 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then the environment, then the TOML file."""
+        """Flags, the environment, the TOML file; then the older servers' variables and habits."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, config_file()),
+            _OlderVariables(settings_cls),
+            _Profile(settings_cls),
+        )
+
+
+class _Values(PydanticBaseSettingsSource):
+    """A source that gives all its values at once."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Asked by nobody: each value is looked up in what `__call__` gives."""
+        del field
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Settings by name."""
+        return dict(self._values())
+
+    def _values(self) -> Values:
+        raise NotImplementedError
+
+
+class _OlderVariables(_Values):
+    """What the older servers' variables say."""
+
+    def _values(self) -> Values:
+        return read_variables(os.environ).values
+
+
+class _Profile(_Values):
+    """What the older server does that the sources before this one ask for."""
+
+    def _values(self) -> Values:
+        return profile(self.current_state.get("like"))
+
+
+def profile(name: object) -> Values:
+    """What is different where Verbatim is to be like a server; nothing for a name that is none."""
+    return next((values for known, values in PROFILES.items() if known == name), {})
 
 
 def config_file() -> Path:
@@ -279,7 +328,7 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         raise BadRequestError(f"The settings file {path} cannot be read: {error}") from error
 
 
-SourceKind: TypeAlias = Literal["flag", "environment", "file", "default"]
+SourceKind: TypeAlias = Literal["flag", "environment", "file", "like", "default"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +337,7 @@ class SettingSource:
 
     Attributes:
         value: as JSON has it.
-        where: the flag, the variable or the file; empty for a default.
+        where: the flag, the variable, the file or the server; empty for a default.
     """
 
     name: str
@@ -351,8 +400,14 @@ def _problems(error: ValidationError, given: Mapping[str, Any]) -> str:
 def _origins(given: Mapping[str, Any]) -> dict[str, tuple[SourceKind, str]]:
     """Where each value that is no default comes from; the last of the sources asked wins."""
     path = config_file()
+    toml = TomlConfigSettingsSource(Settings, path)()
+    environment = EnvSettingsSource(Settings)()
+    like = {**toml, **environment, **given}.get("like")
+    older = read_variables(os.environ).variables
     found: dict[str, tuple[SourceKind, str]] = {}
-    found |= {name: ("file", str(path)) for name in TomlConfigSettingsSource(Settings, path)()}
-    found |= {name: ("environment", variable(name)) for name in EnvSettingsSource(Settings)()}
+    found |= {name: ("like", f"like {like}") for name in profile(like)}
+    found |= {name: ("environment", known) for name, known in older.items()}
+    found |= {name: ("file", str(path)) for name in toml}
+    found |= {name: ("environment", variable(name)) for name in environment}
     found |= {name: ("flag", flag(name)) for name in given}
     return found

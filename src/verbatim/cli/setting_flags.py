@@ -13,6 +13,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from verbatim.cli.console import say_warning
+from verbatim.older_servers import read_variables
 from verbatim.settings import Settings, flag, unknown_variables, variable
 
 _KIND_WORDS: Final = {bool: "BOOL", int: "INTEGER", float: "NUMBER", Path: "PATH"}
@@ -35,12 +36,14 @@ def with_setting_flags(command: Callable[[Flags], None]) -> Callable[..., None]:
 
 
 def warn_of_unknown_variables() -> None:
-    """Tell of variables that look like settings and are none."""
+    """Tell of variables that look like settings and are none, and of older ones without use."""
     names = [variable(name) for name in Settings.model_fields]
     for unknown in unknown_variables(os.environ):
         close = difflib.get_close_matches(unknown, names, n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
         say_warning(f"{unknown} is set, and there is no such setting.{guess}")
+    for ignored in read_variables(os.environ).ignored:
+        say_warning(f"{ignored.variable} is passed over: {ignored.reason}.")
 
 
 def default_text(field: FieldInfo) -> str:

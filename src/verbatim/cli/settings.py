@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from verbatim.cli.console import new_app, print_json
 from verbatim.cli.setting_flags import default_text, kind_text, warn_of_unknown_variables
+from verbatim.older_servers import OLDER_VARIABLES, PROFILES, OlderVariable
 from verbatim.settings import Settings, SettingSource, config_file, explain, flag, variable
 
 app = new_app()
@@ -20,7 +22,8 @@ _MARKDOWN_HEAD = """\
 Every setting is a flag of `verbatim serve`, an environment variable, and a line of `verbatim.toml`
 in the working directory (or of the file that `VERBATIM_CONFIG` names). A flag wins over the
 variable, the variable over the file, the file over the default; an empty variable counts as not
-set. `verbatim settings` shows what holds, and where each value comes from.
+set. `verbatim settings` shows what holds, and where each value comes from. Between the file and the
+default come the [older servers](#older-servers).
 
 ```toml
 # verbatim.toml
@@ -41,9 +44,33 @@ models), `HF_HUB_OFFLINE`, and `HTTPS_PROXY`.
 |---|---|---|---|---|
 """
 
+_MARKDOWN_OLDER = """
+## Older servers
+
+`verbatim serve --like microservice` takes the place of that server: its port, limits and defaults
+hold where nothing else is said. `verbatim settings --like microservice` shows them. The address is
+this machine's unless `--host` names another. What clients find is in
+[dialects](dialects/README.md), and does not depend on `--like`.
+
+| like | settings |
+|---|---|
+"""
+_MARKDOWN_VARIABLES = """
+The variables of these servers are understood, with or without `--like`; anything said to Verbatim
+itself wins over them. Other programs too use a variable of the name of those marked (c): a value
+that is no use here is passed over with a warning.
+
+| variable | server | settings | how it is understood |
+|---|---|---|---|
+"""
+_COMMON_MARK = " (c)"
+
 
 @app.command()
 def settings(
+    like: Annotated[
+        str | None, typer.Option(help="Show the settings of `verbatim serve --like` this server.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the documentation's page.")
@@ -53,7 +80,7 @@ def settings(
     if as_markdown:
         typer.echo(markdown(), nl=False)
         return
-    explained = explain()
+    explained = explain({"like": like})
     if as_json:
         print_json([asdict(setting) for setting in explained])
     else:
@@ -80,4 +107,26 @@ def markdown() -> str:
         rows.append(
             f"| `{flag(name)}` | `{variable(name)}` | {kind} | {shown} | {field.description} |\n"
         )
-    return _MARKDOWN_HEAD + "".join(rows)
+    return _MARKDOWN_HEAD + "".join(rows) + _older_servers()
+
+
+def _older_servers() -> str:
+    return "".join(
+        [
+            _MARKDOWN_OLDER,
+            *(_profile_row(name, values) for name, values in PROFILES.items() if values),
+            _MARKDOWN_VARIABLES,
+            *map(_variable_row, OLDER_VARIABLES),
+        ]
+    )
+
+
+def _profile_row(name: str, values: Mapping[str, object]) -> str:
+    shown = ", ".join(f"`{setting} = {value}`" for setting, value in values.items())
+    return f"| `{name}` | {shown} |\n"
+
+
+def _variable_row(known: OlderVariable) -> str:
+    mark = _COMMON_MARK if known.common else ""
+    shown = ", ".join(f"`{name}`" for name in known.settings)
+    return f"| `{known.name}`{mark} | {known.servers} | {shown} | {known.help} |\n"

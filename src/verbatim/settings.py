@@ -199,6 +199,9 @@ class Settings(BaseSettings):
     upload_idle_s: float = Field(
         30.0, gt=0, description="Longest pause in an upload, in seconds, before it is given up."
     )
+    max_upload_s: float = Field(
+        3600.0, gt=0, description="Longest time, in seconds, that an upload may take."
+    )
     max_audio_s: float = Field(
         12 * HOUR_S, gt=0, description="Longest audio accepted, in seconds of decoded sound."
     )

@@ -7,6 +7,8 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from tests.support.raw_http import PART_END, PART_HEAD, connected, read_answer, 
 
 from verbatim.domain.errors import StorageFullError
 from verbatim.wire.body import Pace
-from verbatim.wire.spool import SpoolWriter
+from verbatim.wire.spool import UNPLACED_BYTES, SpoolWriter
 
 PATH = "/v1/audio/transcriptions"
 LIMIT_BYTES = 300_000
@@ -118,7 +120,8 @@ def test_a_client_that_leaves_in_mid_upload_leaves_nothing(tmp_path: Path, sent_
     with live_server(tmp_path) as server:
         with connected(server.url) as connection:
             connection.sendall(upload_head(100 * MIB) + PART_HEAD + bytes(sent_bytes))
-            wait_until(lambda: len(server.spooled()) == 1)
+            wait_until(lambda: server.drain.running == 1)
+            wait_until(lambda: len(server.spooled()) == (sent_bytes > UNPLACED_BYTES))
         wait_until(lambda: server.spooled() == [])
         assert server.engine.windows == []
 
@@ -143,7 +146,7 @@ def test_file_names_are_not_paths(server: LiveServer, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_507(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: SpoolWriter, block: bytearray) -> None:
+    def full(self: SpoolWriter, file: FileIO, block: bytearray) -> None:
         raise StorageFullError("The disk is full.")
 
     monkeypatch.setattr(SpoolWriter, "_append", full)
@@ -157,13 +160,23 @@ def test_a_full_disk_is_507(server: LiveServer, monkeypatch: pytest.MonkeyPatch)
 def test_more_uploads_than_there_is_room_for(tmp_path: Path) -> None:
     with live_server(tmp_path, context_options={"max_files": 1}) as server:
         with connected(server.url) as first:
-            first.sendall(upload_head(MIB) + PART_HEAD + bytes(1000))
+            first.sendall(upload_head(MIB) + PART_HEAD + bytes(UNPLACED_BYTES))
             wait_until(lambda: len(server.spooled()) == 1)
             answer = server.post()
             assert answer.status_code == 429
             assert int(answer.headers["retry-after"]) >= 1
         wait_until(lambda: server.spooled() == [])
         assert server.post().status_code == 200
+
+
+def test_uploads_that_have_hardly_begun_take_no_places(tmp_path: Path) -> None:
+    with live_server(tmp_path, context_options={"max_files": 1}) as server, ExitStack() as stack:
+        for _ in range(20):
+            slow = stack.enter_context(connected(server.url))
+            slow.sendall(upload_head(MIB) + PART_HEAD + bytes(1000))
+        wait_until(lambda: server.drain.running == 20)
+        assert server.post().status_code == 200
+        stack.close()
 
 
 def resident_bytes() -> int:

@@ -3,23 +3,34 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from verbatim.domain.errors import OverloadedError, StorageFullError, UnavailableError
-from verbatim.wire.spool import BLOCK_BYTES, LOCK_NAME, Spool, SpoolWriter
+from verbatim.wire.spool import (
+    BLOCK_BYTES,
+    LOCK_NAME,
+    UNPLACED_BYTES,
+    Place,
+    Spool,
+    SpoolWriter,
+)
 
 HOLD_A_SPOOL = """
 import sys, time
 from pathlib import Path
 from verbatim.wire.spool import Spool
 spool = Spool(Path(sys.argv[1]), max_files=1)
-spool.open()
+(spool.folder / 'upload').touch()
 print(spool.folder, flush=True)
 time.sleep(60)
 """
@@ -47,14 +58,33 @@ async def test_what_is_written_is_there_until_it_is_released(tmp_path: Path) -> 
 
 async def test_the_number_of_files_is_bounded(tmp_path: Path) -> None:
     with Spool(tmp_path, max_files=2) as spool:
-        first, second = spool.open(), spool.open()
+        first, second, third = spool.open(), spool.open(), spool.open()
+        await first.write(bytes(UNPLACED_BYTES))
+        await second.finish()
         with pytest.raises(OverloadedError) as caught:
-            spool.open()
+            await third.write(bytes(UNPLACED_BYTES))
         assert caught.value.retry_after_s
+        with pytest.raises(OverloadedError):
+            await third.finish()
         first.discard()
-        third = spool.open()
+        await third.finish()
+        assert spool.files == 2
         second.discard()
         third.discard()
+
+
+async def test_what_has_hardly_begun_takes_no_place(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_files=1) as spool:
+        slow = [spool.open() for _ in range(10)]
+        for writer in slow:
+            await writer.write(bytes(UNPLACED_BYTES - 1))
+        assert spool.files == 0
+        assert slow[0].size_bytes == UNPLACED_BYTES - 1
+        upload = await slow[1].finish()
+        assert upload.path.stat().st_size == UNPLACED_BYTES - 1
+        for writer in slow:
+            writer.discard()
+        assert spool.files == 0
 
 
 async def test_the_folder_is_gone_when_it_is_closed(tmp_path: Path) -> None:
@@ -66,21 +96,23 @@ async def test_the_folder_is_gone_when_it_is_closed(tmp_path: Path) -> None:
     assert not spool.folder.exists()
 
 
-class ScriptedDisk:
+class ScriptedDisk(FileIO):
     """Stands for an open file; what a write does is given."""
 
     def __init__(self, on_write: Callable[[memoryview], int]) -> None:
+        super().__init__(os.devnull, "wb")
         self._on_write = on_write
         self.written_bytes = 0
         self.written_when_closed: int | None = None
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: Any) -> int:
         count = self._on_write(data)
         self.written_bytes += count
         return count
 
     def close(self) -> None:
         self.written_when_closed = self.written_bytes
+        super().close()
 
 
 def slow(data: memoryview) -> int:
@@ -95,47 +127,51 @@ def failing(number: int) -> Callable[[memoryview], int]:
     return fail
 
 
+Scripted = Callable[[Callable[[memoryview], int]], tuple[SpoolWriter, ScriptedDisk]]
+
+
 @pytest.fixture
-def writer(tmp_path: Path) -> Iterator[SpoolWriter]:
-    with Spool(tmp_path, max_files=1) as spool:
-        writer = spool.open()
-        writer._file.close()
-        yield writer
-        writer.discard()
-        assert spool.files == 0
+def scripted(tmp_path: Path) -> Iterator[Scripted]:
+    """Makes a writer whose disk does what is given."""
+    given_up: list[Path] = []
+    writers: list[SpoolWriter] = []
+    with ThreadPoolExecutor() as threads:
+
+        def make(on_write: Callable[[memoryview], int]) -> tuple[SpoolWriter, ScriptedDisk]:
+            disk, path = ScriptedDisk(on_write), tmp_path / "upload"
+            path.touch()
+            place = Place(disk, path, lambda: given_up.append(path))
+            writers.append(SpoolWriter(lambda: place, threads))
+            return writers[-1], disk
+
+        yield make
+        for writer in writers:
+            writer.discard()
+            writer.discard()
+    assert len(given_up) == len(writers)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-async def test_a_full_disk_is_told_as_such(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    monkeypatch.setattr(writer, "_file", ScriptedDisk(failing(number)))
+async def test_a_full_disk_is_told_as_such(scripted: Scripted, number: int) -> None:
+    writer, _ = scripted(failing(number))
     with pytest.raises(StorageFullError, match="spool_dir"):
         await writer.write(bytes(BLOCK_BYTES))
 
 
-async def test_another_disk_error_is_not_hidden(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "_file", ScriptedDisk(failing(errno.EIO)))
+async def test_another_disk_error_is_not_hidden(scripted: Scripted) -> None:
+    writer, _ = scripted(failing(errno.EIO))
     with pytest.raises(OSError, match="scripted"):
         await writer.write(bytes(BLOCK_BYTES))
 
 
-async def test_a_disk_that_takes_little_at_a_time_gets_everything(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = ScriptedDisk(lambda data: min(len(data), 300_000))
-    monkeypatch.setattr(writer, "_file", disk)
+async def test_a_disk_that_takes_little_at_a_time_gets_everything(scripted: Scripted) -> None:
+    writer, disk = scripted(lambda data: min(len(data), 300_000))
     await writer.write(bytes(BLOCK_BYTES))
     assert disk.written_bytes == BLOCK_BYTES
 
 
-async def test_cancelling_a_write_waits_for_its_thread(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = ScriptedDisk(slow)
-    monkeypatch.setattr(writer, "_file", disk)
+async def test_cancelling_a_write_waits_for_its_thread(scripted: Scripted) -> None:
+    writer, disk = scripted(slow)
     task = asyncio.create_task(writer.write(bytes(BLOCK_BYTES)))
     await asyncio.sleep(0.05)
     task.cancel()
@@ -145,10 +181,8 @@ async def test_cancelling_a_write_waits_for_its_thread(
     assert disk.written_when_closed == BLOCK_BYTES
 
 
-async def test_the_event_loop_goes_on_while_the_disk_is_slow(
-    writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "_file", ScriptedDisk(slow))
+async def test_the_event_loop_goes_on_while_the_disk_is_slow(scripted: Scripted) -> None:
+    writer, _ = scripted(slow)
     task = asyncio.create_task(writer.write(bytes(BLOCK_BYTES)))
     ticks = 0
     while not task.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,9 +14,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from verbatim.dialects import (
+    fastwhisper,
     microservice,
     native_keys,
     native_live,
+    native_server,
     native_transcripts,
     openai_realtime,
     openai_rest,
@@ -35,6 +38,7 @@ from verbatim.server.web import Page, bundled_folder, page_routes
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, retry_headers
 from verbatim.wire.guard import LIMIT_HEADERS
+from verbatim.wire.server_view import ServerView
 
 DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
     {
@@ -42,6 +46,8 @@ DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
         openai_realtime.NAME: openai_realtime.dialect,
         native_keys.NAME: native_keys.dialect,
         native_live.NAME: native_live.dialect,
+        fastwhisper.NAME: fastwhisper.dialect,
+        native_server.NAME: native_server.dialect,
         native_transcripts.NAME: native_transcripts.dialect,
         voxscribe.NAME: voxscribe.dialect,
         microservice.NAME: microservice.dialect,
@@ -73,6 +79,14 @@ def create_app(
     drain.on_begin(context.service.live.drain)
     readiness = readiness or Readiness(context, drain)
     metrics = _metrics(context, drain)
+    view = ServerView(
+        version=installed_version(),
+        uptime_s=metrics.activity.uptime_s,
+        obstacle=readiness.obstacle,
+        draining=lambda: drain.draining,
+        totals=metrics.activity.totals,
+    )
+    context = replace(context, server=view)
     dialects = tuple(_dialect(name)(context) for name in context.settings.dialects)
     errors = ErrorResponder(dialects, fallback=_render_error)
     app = FastAPI(
@@ -132,7 +146,7 @@ def _dialect(name: str) -> Callable[[Context], Dialect]:
 
 
 def _metrics(context: Context, drain: Drain) -> Metrics:
-    metrics = Metrics(installed_version())
+    metrics = Metrics(installed_version(), context.clock)
     service, spool = context.service, context.spool
     watched: dict[str, tuple[str, Callable[[], float]]] = {
         "queue_running": ("Transcriptions that run.", lambda: service.load().running),

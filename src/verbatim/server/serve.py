@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ from verbatim.server.app import create_app
 from verbatim.server.drain import Drain
 from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
+from verbatim.server.http_protocol import PatientHttp
 from verbatim.server.logs import configure_logging
 from verbatim.server.websocket_protocol import BoundedWebSockets
 from verbatim.settings import MIB, Settings
@@ -48,6 +50,8 @@ ABORT_GRACE_S: Final = 5
 UPLOADS_ON_THEIR_WAY: Final = 16
 """Files in the spool besides those of running and waiting transcriptions."""
 BACKLOG: Final = 2048
+DESCRIPTORS: Final = 65_536
+"""Shells commonly allow 1,024, which a thousand idle connections use up."""
 KEEP_ALIVE_S: Final = 75
 """Longer than the 60 s of common proxies, which would otherwise meet closed connections."""
 
@@ -137,6 +141,7 @@ def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
         UnavailableError: the log file cannot be written.
     """
     configure_logging(settings)
+    allow_descriptors()
     try:
         asyncio.run(_serve(settings, opener))
     except VerbatimError as error:
@@ -159,7 +164,7 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
         ):
             show_first_keys(await create_first_keys(access, settings), sys.stdout)
             _warn_if_open(settings, policy)
-            pace = Pace(idle_s=settings.upload_idle_s)
+            pace = Pace(idle_s=settings.upload_idle_s, longest_s=settings.max_upload_s)
             context = Context(settings, service, catalog, spool, access, pace)
             readiness = Readiness(context, drain)
             app = create_app(context, drain=drain, readiness=readiness)
@@ -226,6 +231,16 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return listeners
 
 
+def allow_descriptors(wanted: int = DESCRIPTORS) -> int:
+    """Ask the system for so many open files; each connection is one. Returns what is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        return allowed
+    return soft
+
+
 def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config:
     """How uvicorn runs the application; a message on a WebSocket is held in memory."""
     return uvicorn.Config(
@@ -233,8 +248,8 @@ def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config
         ws=BoundedWebSockets,
         ws_max_size=max_message_bytes,
         ws_per_message_deflate=False,
-        # Slower than httptools, and fast enough by far; it bounds the headers.
-        http="h11",
+        # On h11: slower than httptools, and fast enough by far; it bounds the headers.
+        http=PatientHttp,
         # Our own pipe and our own line for each request.
         log_config=None,
         access_log=False,

@@ -22,11 +22,13 @@ class Pace:
 
     Attributes:
         idle_s: longest wait for the next bytes.
+        longest_s: for the whole.
         grace_s: for so long only `idle_s` counts.
         floor_bytes_per_s: after that, the least mean rate.
     """
 
     idle_s: float = 30.0
+    longest_s: float = 3600.0
     grace_s: float = 60.0
     floor_bytes_per_s: float = 1024.0
 
@@ -53,7 +55,8 @@ async def body_chunks(
         while chunk := await _next_chunk(stream, pace.idle_s):
             received_bytes += len(chunk)
             elapsed_s = clock() - started
-            if elapsed_s > pace.grace_s and received_bytes < elapsed_s * pace.floor_bytes_per_s:
+            too_slow = received_bytes < elapsed_s * pace.floor_bytes_per_s
+            if elapsed_s > pace.longest_s or (elapsed_s > pace.grace_s and too_slow):
                 raise _slow()
             yield chunk
 
@@ -68,4 +71,6 @@ async def _next_chunk(stream: AsyncIterator[bytes], idle_s: float) -> bytes:
 
 
 def _slow() -> SlowUploadError:
-    return SlowUploadError("The upload stopped before it was complete. Send it again.")
+    return SlowUploadError(
+        "The upload stopped before it was complete, or took too long. Send it again."
+    )

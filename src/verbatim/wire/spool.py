@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final, Self, TypeVar
 
@@ -21,6 +22,8 @@ FOLDER_PREFIX: Final = "verbatim-spool-"
 LOCK_NAME: Final = ".lock"
 BLOCK_BYTES: Final = 1024 * 1024
 """Written and hashed at once, in a thread: large enough that the hop does not matter."""
+UNPLACED_BYTES: Final = 64 * 1024
+"""Kept in memory before an upload takes a place among the files."""
 WRITER_THREADS: Final = 4
 RETRY_AFTER_S: Final = 5.0
 FULL_DISK_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -43,6 +46,15 @@ class Upload:
     size_bytes: int
     digest: str
     release: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file of the spool, counted until `give_up` is called."""
+
+    file: FileIO
+    path: Path
+    give_up: Callable[[], None]
 
 
 class Spool:
@@ -78,7 +90,15 @@ class Spool:
         return self._files
 
     def open(self) -> SpoolWriter:
-        """Make room for one upload.
+        """Make ready for one upload.
+
+        It takes a place among the files only when it is past what is kept in memory, or complete:
+        clients that begin many and send next to nothing leave the places to others.
+        """
+        return SpoolWriter(self._take_place, self._threads)
+
+    def _take_place(self) -> Place:
+        """Make room for one file.
 
         Raises:
             OverloadedError: there are too many already.
@@ -95,7 +115,7 @@ class Spool:
             _raise_if_full(error)
             raise
         self._files += 1
-        return SpoolWriter(handle, Path(name), self._threads, self._on_removed)
+        return Place(os.fdopen(handle, "wb", buffering=0), Path(name), self._on_removed)
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
@@ -120,13 +140,10 @@ class Spool:
 class SpoolWriter:
     """One upload on its way: `write` what comes, then `finish`; or `discard` it."""
 
-    def __init__(
-        self, handle: int, path: Path, threads: ThreadPoolExecutor, on_removed: Callable[[], None]
-    ) -> None:
-        self._file = os.fdopen(handle, "wb", buffering=0)
-        self._path = path
+    def __init__(self, take_place: Callable[[], Place], threads: ThreadPoolExecutor) -> None:
+        self._take_place = take_place
         self._threads = threads
-        self._on_removed: Callable[[], None] | None = on_removed
+        self._place: Place | None = None
         self._hash = hashlib.sha256()
         self._block = bytearray()
         self._written_bytes = 0
@@ -140,48 +157,52 @@ class SpoolWriter:
         """Append; the event loop never waits for the disk.
 
         Raises:
+            OverloadedError: there are too many files already.
             StorageFullError: the disk is full.
         """
         self._block += data
-        if len(self._block) >= BLOCK_BYTES:
+        if len(self._block) >= (BLOCK_BYTES if self._place else UNPLACED_BYTES):
             await self._flush()
 
     async def finish(self) -> Upload:
         """Close the file and hand it over.
 
         Raises:
+            OverloadedError: there are too many files already.
             StorageFullError: the disk is full.
         """
-        await self._flush()
-        self._file.close()
-        return Upload(self._path, self._written_bytes, self._hash.hexdigest(), self._remove)
+        place = await self._flush()
+        place.file.close()
+        return Upload(place.path, self._written_bytes, self._hash.hexdigest(), self._remove)
 
     def discard(self) -> None:
         """Remove what came; nothing happens where it was handed over and released already."""
-        self._file.close()
+        if self._place is not None:
+            self._place.file.close()
         self._remove()
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> Place:
+        place = self._place = self._place or self._take_place()
         block, self._block = self._block, bytearray()
-        await _in_thread(self._threads, lambda: self._append(block))
+        await _in_thread(self._threads, lambda: self._append(place.file, block))
         self._written_bytes += len(block)
+        return place
 
-    def _append(self, block: bytearray) -> None:
+    def _append(self, file: FileIO, block: bytearray) -> None:
         self._hash.update(block)
         rest = memoryview(block)
         try:
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[file.write(rest) :]
         except OSError as error:
             _raise_if_full(error)
             raise
 
     def _remove(self) -> None:
-        if self._on_removed is None:
-            return
-        on_removed, self._on_removed = self._on_removed, None
-        self._path.unlink(missing_ok=True)
-        on_removed()
+        place, self._place = self._place, None
+        if place is not None:
+            place.path.unlink(missing_ok=True)
+            place.give_up()
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -9,12 +9,15 @@ export interface View {
   tab?: { word: 'transcribe' | 'live' | 'history' | 'server'; icon: IconName };
   /** The tab that is lit while it is shown. */
   under?: string;
-  load: () => Promise<{ default: Component<{ id: string | null }> }>;
+  /** Text to read, not a table: lines stay short. */
+  narrow?: true;
+  load: () => Promise<{ default: Component<Record<string, never>> }>;
 }
 
 export const VIEWS: readonly View[] = [
   {
     name: '',
+    narrow: true,
     tab: { word: 'transcribe', icon: 'upload' },
     load: () => import('./transcribe/Transcribe.svelte'),
   },

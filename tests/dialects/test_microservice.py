@@ -121,7 +121,7 @@ def taken(server: LiveServer) -> int:
 def test_health(server: LiveServer, caller: str) -> None:
     cold = {
         "status": "healthy",
-        "model": "auto",
+        "model": "verbatim-demo",
         "model_loaded": False,
         "device": "auto",
         "compute_type": "auto",

@@ -41,6 +41,15 @@ def test_the_models(open_server: LiveServer, caller: str) -> None:
     assert all(set(model) == {"name", "loaded", "device"} for model in told.body["models"])
 
 
+@pytest.mark.parametrize("caller", CALLERS)
+def test_its_part_of_the_shared_addresses(
+    tmp_path_factory: pytest.TempPathFactory, caller: str
+) -> None:
+    with live_server(tmp_path_factory.mktemp("six"), max_running=6) as server:
+        assert get(caller, f"{server.url}/").body["max_workers"] == 6
+        assert get(caller, f"{server.url}/health").body["worker_threads"] == 6
+
+
 def test_a_loaded_model_says_so(open_server: LiveServer) -> None:
     open_server.post()
     models = get("requests", f"{open_server.url}/models").body["models"]

@@ -103,6 +103,7 @@ def test_failures(server: LiveServer, tmp_path: Path, caller: str) -> None:
         (send_bytes(caller, binary, b"", tmp_path), 415),
         (send_bytes(caller, f"{binary}?timestamps=maybe", b"x", tmp_path), 400),
         (send_bytes(caller, f"{binary}?model=no-such-model", SPEECH.read_bytes(), tmp_path), 404),
+        (send_form(caller, binary, SPEECH), 415),
         (get(caller, form), 405),
     ]
     for told, status in cases:

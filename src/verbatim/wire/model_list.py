@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from verbatim.engine.catalog import Catalog
+from verbatim.domain.errors import ModelNotFoundError, ModelUnavailableError
 from verbatim.engine.known_models import AUTO
 from verbatim.wire.context import Context
 
@@ -26,9 +26,10 @@ async def listed_models(context: Context) -> list[ListedModel]:
     """Every installed model, and what is loaded besides.
 
     Raises:
-        ModelUnavailableError: there is none, or they may not be read.
+        ModelUnavailableError: they may not be read.
     """
-    names = await asyncio.to_thread(_installed, context.catalog)
+    entries = await asyncio.to_thread(context.catalog.installed)
+    names = [entry.name for entry in entries]
     devices = {model.model: model.device for model in context.service.loaded_models()}
     return [
         ListedModel(
@@ -39,12 +40,11 @@ async def listed_models(context: Context) -> list[ListedModel]:
 
 
 async def default_model(context: Context) -> str:
-    """The model that is used where a request names none."""
-    return (await asyncio.to_thread(context.catalog.resolve, AUTO)).name
-
-
-def _installed(catalog: Catalog) -> list[str]:
-    return [*(entry.name for entry in catalog.installed()), catalog.resolve(AUTO).name]
+    """The model that is used where a request names none; the setting where there is none yet."""
+    try:
+        return (await asyncio.to_thread(context.catalog.resolve, AUTO)).name
+    except (ModelNotFoundError, ModelUnavailableError):
+        return context.settings.model
 
 
 class ModelList(BaseModel):

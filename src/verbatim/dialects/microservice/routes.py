@@ -18,6 +18,7 @@ from verbatim.wire.detail_errors import DETAIL_RESPONSES, render_detail
 from verbatim.wire.dialect import Dialect
 from verbatim.wire.forms import form_schema
 from verbatim.wire.guard import Guard
+from verbatim.wire.model_list import default_model
 from verbatim.wire.transcripts import transcript_of
 from verbatim.wire.uploads import receive_form, required_file
 
@@ -59,14 +60,14 @@ class _Routes:
         self._context = context
 
     async def health(self) -> Health:
-        """Alive: answered at once; says on what the model runs, and whether it wanted a GPU."""
+        """Alive: answered at once; says on what the model runs, and why not on a GPU."""
         settings, service = self._context.settings, self._context.service
         loaded = service.loaded_models()
         model = loaded[-1] if loaded else None
         load = service.load()
         return Health(
             status=HEALTHY,
-            model=model.model if model else settings.model,
+            model=model.model if model else await default_model(self._context),
             model_loaded=model is not None,
             device=model.device if model else settings.device,
             compute_type=model.compute_type if model else settings.compute_type,

@@ -1,7 +1,6 @@
-"""VoxScribe's list of models and the words of its refusals.
+"""VoxScribe: its list of models, its part of `/` and `/health`, the words of its refusals.
 
-Its other addresses are shared with other servers: `/` and `/health` are the server's own, and
-`POST /transcribe` is that of the dialect `fastwhisper`.
+`POST /transcribe` it shares with another server: that is in the dialect `fastwhisper`.
 """
 
 from verbatim.dialects.voxscribe.routes import NAME, dialect

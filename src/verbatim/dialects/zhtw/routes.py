@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from verbatim.dialects.zhtw.bodies import Answer, Failure, TranscriptionForm, answer
-from verbatim.domain.errors import VerbatimError
+from verbatim.domain.errors import UnsupportedMediaError, VerbatimError
 from verbatim.domain.keys import Scope
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, retry_headers
@@ -24,6 +24,7 @@ from verbatim.wire.uploads import receive_body, receive_form, required_file
 NAME: Final = "zhtw"
 FILE_PATH: Final = "/transcribe/file"
 BINARY_PATH: Final = "/transcribe/binary"
+FORM_TYPE: Final = "multipart/"
 FILE_HELP: Final = "The recording: mp3, wav, ogg, flac, m4a, mp4, or any other that is read."
 EXT_HELP: Final = (
     "What the file is called elsewhere, such as wav. What it is is told by its bytes, so this may "
@@ -96,6 +97,12 @@ class _Routes:
 
     async def binary(self, request: Request) -> Answer:
         """Write down what is said in a recording that is the body itself."""
+        if request.headers.get("content-type", "").lower().startswith(FORM_TYPE):
+            raise UnsupportedMediaError(
+                f"The body is a form. Send it to {FILE_PATH}, or here the bytes of the file alone "
+                "(with curl: --data-binary @FILE).",
+                code="unsupported_content_type",
+            )
         asked = TranscriptionForm.read(request.query_params.multi_items())
         asked.request()  # what makes no sense is refused before the upload
         return await self._answer(request, await receive_body(request, self._context), asked)

@@ -237,6 +237,23 @@ class Settings(BaseSettings):
         "0: it ends with the connection.",
     )
 
+    # Wyoming
+    wyoming_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for Wyoming, the protocol of Home Assistant; 10300 is usual, 0 takes a "
+        "free one; off if not set.",
+    )
+    wyoming_host: str | None = Field(
+        None, description="Address that the Wyoming port is on; that of host if not set."
+    )
+    wyoming_open: bool = Field(
+        False,
+        description="Serve everybody on the Wyoming port, which knows no keys, also where others "
+        "can reach it or callers need a key.",
+    )
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important message that is logged."

@@ -32,7 +32,7 @@ from verbatim.scheduling.admission import Admission
 from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.server.app import create_app
 from verbatim.server.drain import Drain
-from verbatim.server.serve import listen, uvicorn_config
+from verbatim.server.serve import listen, serving_own_ports, uvicorn_config
 from verbatim.settings import Settings
 from verbatim.store.database import Database, open_database
 from verbatim.wire.context import Context
@@ -84,6 +84,11 @@ class LiveServer:
     drain: Drain
     logs: Logs
     database: Database
+    loop: asyncio.AbstractEventLoop
+
+    def stop_soon(self) -> None:
+        """What a signal does: take no new work, and let what runs end."""
+        self.loop.call_soon_threadsafe(self.drain.begin)
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **options)
@@ -92,6 +97,12 @@ class LiveServer:
         """Post the speech with these form fields."""
         with self.client() as client:
             return client.post(path, files={"file": SPEECH.read_bytes()}, data=fields)
+
+    def port_of(self, dialect: str) -> int:
+        """The port of a wire that is no HTTP."""
+        lines = [log for log in self.logs if log["event"] == "listening"]
+        (url,) = (line["url"] for line in lines if line["dialect"] == dialect)
+        return int(url.rpartition(":")[2])
 
     def spooled(self) -> list[str]:
         return [p.name for p in self.context.spool.folder.iterdir() if p.name != LOCK_NAME]
@@ -186,9 +197,18 @@ class _ServerThread(threading.Thread):
         )
         (listener,) = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._live = LiveServer(url, self._engine, context, drain, self._logs, database)
-        self._serving.set()
-        await self._server.serve(sockets=[listener])
+        self._live = LiveServer(
+            url,
+            self._engine,
+            context,
+            drain,
+            self._logs,
+            database,
+            asyncio.get_running_loop(),
+        )
+        async with serving_own_ports(context, drain):
+            self._serving.set()
+            await self._server.serve(sockets=[listener])
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -101,6 +101,8 @@ DEFAULT_ALIASES: Final = (
 
 DEMO_NAME: Final = "verbatim-demo"
 """The small model that comes with the package."""
+DEMO_LANGUAGES: Final = ("en", "zh", "ko")
+"""What it was trained on; its vocabulary has tokens for more."""
 
 _BY_NAME: Final = {
     name.lower(): model

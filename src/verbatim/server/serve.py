@@ -9,8 +9,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from types import FrameType
 from typing import Final, NoReturn, TypeVar
 
@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from verbatim.access.opening import create_first_keys, open_access
 from verbatim.access.policy import Policy, is_loopback, policy_of
+from verbatim.dialects import wyoming
 from verbatim.domain.errors import UnavailableError, VerbatimError
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.downloads import DownloadProgress
@@ -32,12 +33,14 @@ from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
 from verbatim.server.http_protocol import PatientHttp
 from verbatim.server.logs import configure_logging
+from verbatim.server.tcp_listener import serving_tcp
 from verbatim.server.websocket_protocol import BoundedWebSockets
-from verbatim.settings import MIB, Settings
+from verbatim.settings import MIB, Settings, flag
 from verbatim.store.database import open_database
 from verbatim.wire.body import Pace
 from verbatim.wire.context import Context
 from verbatim.wire.spool import Spool
+from verbatim.wire.tcp import TcpDialect
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -123,6 +126,9 @@ class DrainingServer(uvicorn.Server):
         os._exit(EXIT_FORCED)
 
 
+TCP_DIALECTS: Final[tuple[Callable[[Context], TcpDialect | None], ...]] = (wyoming.dialect,)
+"""Wires that are no HTTP; each looks at the settings whether it is switched on."""
+
 ServiceOpener = Callable[[Settings, Catalog], AbstractAsyncContextManager[TranscriptionService]]
 """Makes the service for the time of a context."""
 
@@ -173,8 +179,9 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
                 config, drain, settings.drain_s, context.clock, spool.remove_folder
             )
             _log_addresses(listeners)
-            preloading = asyncio.create_task(_preload(context, readiness, server))
-            await server.serve(sockets=listeners)
+            async with serving_own_ports(context, drain):
+                preloading = asyncio.create_task(_preload(context, readiness, server))
+                await server.serve(sockets=listeners)
             preloading.cancel()
             loaded = (await asyncio.gather(preloading, return_exceptions=True))[0]
             if isinstance(loaded, Exception):
@@ -205,8 +212,33 @@ async def _preload(context: Context, readiness: Readiness, server: DrainingServe
     )
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
+@asynccontextmanager
+async def serving_own_ports(context: Context, drain: Drain) -> AsyncIterator[None]:
+    """Serve the wires that are no HTTP and are switched on, for the time of a context.
+
+    Raises:
+        BadRequestError: a wire that may not be served so.
+        UnavailableError: an address is taken, or is not one of this machine's.
+    """
+    async with AsyncExitStack() as stack:
+        for make in TCP_DIALECTS:
+            dialect = make(context)
+            if dialect is None:
+                continue
+            listeners = listen(dialect.host, dialect.port, dialect.settings_prefix)
+            await stack.enter_async_context(serving_tcp(dialect, listeners, drain))
+            for address in _addresses(listeners):
+                log.info("listening", dialect=dialect.name, url=f"tcp://{address}")
+        yield
+
+
+def listen(host: str, port: int, settings_prefix: str = "") -> list[socket.socket]:
     """Sockets that listen on every address of a host name; port 0 takes a free one.
+
+    Args:
+        host: name or address.
+        port: the same on all of them.
+        settings_prefix: of the settings that hold these, for the error's message.
 
     Raises:
         UnavailableError: the address is taken, or is not one of this machine's.
@@ -225,8 +257,9 @@ def listen(host: str, port: int) -> list[socket.socket]:
         for listener in listeners:
             listener.close()
         raise UnavailableError(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another with --host "
-            "and --port, or stop what uses this one."
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another with "
+            f"{flag(f'{settings_prefix}host')} and {flag(f'{settings_prefix}port')}, or stop what "
+            "uses this one."
         ) from error
     return listeners
 
@@ -266,10 +299,14 @@ def _warn_if_open(settings: Settings, policy: Policy) -> None:
 
 
 def _log_addresses(listeners: list[socket.socket]) -> None:
+    for address in _addresses(listeners):
+        log.info("listening", url=f"http://{address}")
+
+
+def _addresses(listeners: list[socket.socket]) -> Iterator[str]:
     for listener in listeners:
         host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if listener.family == socket.AF_INET6 else host
-        log.info("listening", url=f"http://{shown}:{port}")
+        yield f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def log_progress() -> Callable[[DownloadProgress], None]:

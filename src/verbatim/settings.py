@@ -75,6 +75,7 @@ class Settings(BaseSettings):
             "native_live",
             "native_server",
             "native_transcripts",
+            "fastwhisper",
             "voxscribe",
             "microservice",
             "zhtw",
@@ -218,6 +219,19 @@ class Settings(BaseSettings):
     # Live speech
     max_live_sessions: int = Field(
         64, gt=0, description="Live sessions at the same time; more are told to come back."
+    )
+    max_connections: int = Field(
+        200,
+        gt=0,
+        description="WebSockets of the older real-time server's clients at the same time; more "
+        "are refused.",
+    )
+    max_utterance_s: float = Field(
+        300.0,
+        ge=5,
+        le=HOUR_S,
+        description="Longest stretch of speech without a pause, in seconds, that the older "
+        "real-time server's clients get as one text.",
     )
     live_idle_s: float = Field(
         300.0,

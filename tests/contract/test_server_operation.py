@@ -70,7 +70,7 @@ def test_health_before_and_after_a_model_is_loaded(server: LiveServer) -> None:
 
 def test_the_root_says_what_this_is(server: LiveServer) -> None:
     body = get(server, "/").json()
-    assert set(body) == {"message", "version", "device", "loaded_models", "supported_models"}
+    assert set(body) >= {"message", "version", "device", "loaded_models", "supported_models"}
     assert {"tiny", "small", "large-v3"} <= set(body["supported_models"])
 
 

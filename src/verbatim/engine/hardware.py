@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,8 @@ FEATURES: Final = (
 )
 """Instructions that speed inference up, by Linux's names; the last four are those of ARM."""
 
+GPU_FRESH_S: Final = 10.0
+
 _NVML_LIBRARY: Final = "libnvidia-ml.so.1"
 _NVML_NAME_BYTES: Final = 96
 _CGROUP_V1_UNLIMITED_BYTES: Final = 1 << 62
@@ -31,10 +34,11 @@ _CGROUP_V1_UNLIMITED_BYTES: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU as the driver describes it."""
+    """A GPU as the driver describes it; `used_bytes` of its memory are in use, by anybody."""
 
     name: str
     memory_bytes: int
+    used_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,36 @@ def measure_hardware(root: Path = Path("/")) -> Hardware:
         memory_bytes=_memory_bytes(root),
         gpus=() if _gpus_hidden() else _gpus(),
     )
+
+
+class GpuWatch:
+    """The GPUs that this process sees, by CUDA's index, looked at again every few seconds.
+
+    Args:
+        clock: seconds that only rise.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: tuple[Gpu, ...] = ()
+        self._seen_at_s: float | None = None
+
+    def read(self) -> tuple[Gpu, ...]:
+        """As they were a few seconds ago at most; looking takes milliseconds."""
+        now_s = self._clock()
+        if self._seen_at_s is None or now_s - self._seen_at_s >= GPU_FRESH_S:
+            self._seen, self._seen_at_s = visible_gpus(_gpus()), now_s
+        return self._seen
+
+
+def visible_gpus(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """Those that `CUDA_VISIBLE_DEVICES` shows, in its order; all where it names none by number."""
+    if _gpus_hidden():
+        return ()
+    places = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    if not all(place.isdecimal() for place in places):
+        return tuple(gpus)
+    return tuple(gpus[int(place)] for place in places if int(place) < len(gpus))
 
 
 def _read(path: Path) -> str:
@@ -151,4 +185,4 @@ def _gpu(nvml: ctypes.CDLL, index: int) -> Gpu | None:
         or nvml.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory))
         or nvml.nvmlDeviceGetName(handle, name, _NVML_NAME_BYTES)
     )
-    return None if failed else Gpu(name.value.decode(errors="replace"), memory.total)
+    return None if failed else Gpu(name.value.decode(errors="replace"), memory.total, memory.used)

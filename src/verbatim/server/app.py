@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from verbatim.dialects import (
     fastwhisper,
+    fastwhisper,
     microservice,
     native_keys,
     native_live,
@@ -46,6 +47,7 @@ DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
         openai_realtime.NAME: openai_realtime.dialect,
         native_keys.NAME: native_keys.dialect,
         native_live.NAME: native_live.dialect,
+        fastwhisper.NAME: fastwhisper.dialect,
         fastwhisper.NAME: fastwhisper.dialect,
         native_server.NAME: native_server.dialect,
         native_transcripts.NAME: native_transcripts.dialect,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import Final
@@ -66,7 +67,7 @@ class RecordingStore:
         for number, samples in enumerate(speech.reshape(count, length)):
             path = self._folder / f"short-{seconds:g}-s-{number:02}.wav"
             if not path.exists():
-                _write_wav(samples, path)
+                path.write_bytes(wav_bytes(samples))
             found.append(Recording(path, seconds))
         return tuple(found)
 
@@ -102,12 +103,15 @@ def _speech(kind: str, samples: int) -> Iterator[Pcm]:
         yield part
 
 
-def _write_wav(pcm: Pcm, path: Path) -> None:
-    with wave.open(str(path), "wb") as file:
+def wav_bytes(pcm: Pcm) -> bytes:
+    """A 16 kHz mono WAV file of samples (n,)."""
+    out = BytesIO()
+    with wave.open(out, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(pcm.itemsize)
         file.setframerate(SAMPLE_RATE_HZ)
         file.writeframes(pcm.tobytes())
+    return out.getvalue()
 
 
 def _write_mp3(blocks: Iterator[Pcm], path: Path) -> None:

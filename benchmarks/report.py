@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from statistics import median
 from typing import Final
 
 from benchmarks.figures import Spread, ratios, speeds, spread
+from benchmarks.machine import Machine
 from benchmarks.results import Result, Row, Run
 from benchmarks.scenarios import GPU_BOUNDS_MS, SCENARIOS, Kind, Scenario
 
@@ -18,7 +19,7 @@ GIB: Final = 1 << 30
 
 def report(run: Run) -> str:
     """Everything that a run found, as Markdown: the machine, then a section for each scenario."""
-    sections = [_machine(run)]
+    sections = [machine_text(run.machine, _versions(run))]
     for name in dict.fromkeys(result.scenario for result in run.results):
         scenario = SCENARIOS[name]
         found = [result for result in run.results if result.scenario == name]
@@ -161,12 +162,9 @@ def _length(result: Result, scenario: Scenario) -> str:
     return f"{result.audio_s / 60:g} minutes"
 
 
-def _machine(run: Run) -> str:
-    machine = run.machine
+def machine_text(machine: Machine, versions: Mapping[str, str]) -> str:
+    """A sentence on the machine, and one on the versions of what was measured, if there are any."""
     features = ", ".join(machine.features) or "not known"
-    versions: dict[str, str] = {}
-    for row in chain.from_iterable(result.rows for result in run.results):
-        versions |= row.versions or {}
     lines = [
         f"Measured on {machine.date}: {machine.processor}, {machine.cores} cores ({features}), "
         f"{machine.memory_bytes / GIB:.0f} GiB"
@@ -177,3 +175,10 @@ def _machine(run: Run) -> str:
         + ".",
     ]
     return " ".join(lines if versions else lines[:1])
+
+
+def _versions(run: Run) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in chain.from_iterable(result.rows for result in run.results):
+        found |= row.versions or {}
+    return found

@@ -20,12 +20,12 @@ _FORGET_PEAK: Final = "5"
 
 def held_bytes(pid: int, proc: Path = PROC) -> int:
     """What a process and its descendants hold now; pages that several share count once."""
-    return sum(_field(one, _SHARED_OUT, proc) for one in _tree(pid, proc))
+    return sum(_field(one, _SHARED_OUT, proc) for one in tree(pid, proc))
 
 
 def resident_bytes(pid: int, proc: Path = PROC) -> int:
     """The same, but pages that several share count for each."""
-    return sum(_field(one, _RESIDENT, proc) for one in _tree(pid, proc))
+    return sum(_field(one, _RESIDENT, proc) for one in tree(pid, proc))
 
 
 def peak_bytes(pid: int, proc: Path = PROC) -> int:
@@ -33,21 +33,21 @@ def peak_bytes(pid: int, proc: Path = PROC) -> int:
 
     An upper bound of what they held together.
     """
-    return sum(_field(one, _PEAK, proc) for one in _tree(pid, proc))
+    return sum(_field(one, _PEAK, proc) for one in tree(pid, proc))
 
 
 def processor_s(pid: int, proc: Path = PROC) -> float:
     """Seconds on a core that a process and its living descendants have used."""
-    return sum(_ticks(one, proc) for one in _tree(pid, proc)) / os.sysconf("SC_CLK_TCK")
+    return sum(_ticks(one, proc) for one in tree(pid, proc)) / os.sysconf("SC_CLK_TCK")
 
 
 def forget_peak(pid: int, proc: Path = PROC) -> None:
     """Let peaks be counted from now on."""
-    for one in _tree(pid, proc):
+    for one in tree(pid, proc):
         (proc / str(one) / "clear_refs").write_text(_FORGET_PEAK)
 
 
-def _tree(pid: int, proc: Path) -> Iterator[int]:
+def tree(pid: int, proc: Path = PROC) -> Iterator[int]:
     """A process and its descendants; one that ends meanwhile is left out."""
     yield pid
     for children in (proc / str(pid) / "task").glob("*/children"):
@@ -56,7 +56,7 @@ def _tree(pid: int, proc: Path) -> Iterator[int]:
         except OSError:
             continue
         for child in found:
-            yield from _tree(int(child), proc)
+            yield from tree(int(child), proc)
 
 
 def _field(pid: int, field: tuple[str, str], proc: Path) -> int:

@@ -1,0 +1,1 @@
+"""Programs that transcribe live speech: how each is started, spoken to and understood."""

@@ -1,0 +1,74 @@
+"""The way of small servers: the last seconds are decoded again every second.
+
+There is no voice activity detection, no committed text and no queue of windows: a thread decodes
+with faster-whisper what was said since the last silence, shows it, and calls it final when it has
+been quiet for long enough. Its server is in `redecoding_server`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.live_record import Played, Told
+from benchmarks.live_servers.contract import ServerCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Redecoding:
+    """With faster-whisper's defaults."""
+
+    name: str = "decodes the last seconds again every second"
+    commits: bool = False
+    modules: tuple[str, ...] = ("faster_whisper",)
+
+    def command(self, model: Path, port: int, language: str) -> ServerCommand:
+        """Our own small server."""
+        module = "benchmarks.live_servers.redecoding_server"
+        return ServerCommand((sys.executable, "-m", module, str(model), str(port), language))
+
+    async def connect(
+        self, port: int, language: str, began_s: float, *, manual: bool
+    ) -> RedecodingStream:
+        """Open a stream."""
+        del language, manual
+        return RedecodingStream(await connect(f"ws://127.0.0.1:{port}/live"), began_s)
+
+
+class RedecodingStream:
+    """One stream."""
+
+    def __init__(self, socket: ClientConnection, began_s: float) -> None:
+        self._socket = socket
+        self._began_s = began_s
+
+    async def send(self, pcm: bytes) -> None:
+        """Audio."""
+        await self._socket.send(pcm)
+
+    async def commit(self) -> None:
+        """It cannot."""
+        raise NotImplementedError
+
+    async def finish(self) -> None:
+        """An empty message ends it."""
+        await self._socket.send(b"")
+
+    async def listen(self) -> Played:
+        """Until the server closes."""
+        told: list[Told] = []
+        finals: list[str] = []
+        async for data in self._socket:
+            message = json.loads(data)
+            tail = f" {message['text']}"
+            if message["final"]:
+                finals.append(message["text"])
+                tail = ""
+            now_s = time.perf_counter() - self._began_s
+            told.append(Told(now_s, " ".join(filter(None, finals)), tail))
+        return Played(tuple(told))

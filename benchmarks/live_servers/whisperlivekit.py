@@ -1,0 +1,78 @@
+"""WhisperLiveKit with its LocalAgreement policy over faster-whisper, by its WebSocket."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.live_record import Played, Told
+from benchmarks.live_servers.contract import ServerCommand
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperLiveKit:
+    """Its other policy, SimulStreaming, needs a checkpoint of openai-whisper."""
+
+    name: str = "WhisperLiveKit, LocalAgreement"
+    commits: bool = False
+    modules: tuple[str, ...] = ("whisperlivekit", "faster_whisper")
+
+    def command(self, model: Path, port: int, language: str) -> ServerCommand:
+        """Its server; the language is the server's."""
+        server = (sys.executable, "-m", "whisperlivekit.basic_server", "--host", "127.0.0.1")
+        policy = ("--backend", "faster-whisper", "--backend-policy", "localagreement")
+        given = ("--port", str(port), "--model_dir", str(model), "--lan", language, "--pcm-input")
+        return ServerCommand((*server, *policy, *given))
+
+    async def connect(
+        self, port: int, language: str, began_s: float, *, manual: bool
+    ) -> WhisperLiveKitStream:
+        """Open a stream."""
+        del language, manual
+        return WhisperLiveKitStream(await connect(f"ws://127.0.0.1:{port}/asr"), began_s)
+
+
+class WhisperLiveKitStream:
+    """One stream."""
+
+    def __init__(self, socket: ClientConnection, began_s: float) -> None:
+        self._socket = socket
+        self._began_s = began_s
+
+    async def send(self, pcm: bytes) -> None:
+        """Audio."""
+        await self._socket.send(pcm)
+
+    async def commit(self) -> None:
+        """It cannot."""
+        raise NotImplementedError
+
+    async def finish(self) -> None:
+        """An empty message ends it."""
+        await self._socket.send(b"")
+
+    async def listen(self) -> Played:
+        """Until it says that everything was told.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        told: list[Told] = []
+        async for data in self._socket:
+            message = json.loads(data)
+            if message.get("error"):
+                raise RuntimeError(message["error"])
+            if message.get("type") == "ready_to_stop":
+                break
+            if "lines" in message:
+                lines = [line["text"].strip() for line in message["lines"] if line.get("text")]
+                now_s = time.perf_counter() - self._began_s
+                tail = f" {message['buffer_transcription'].strip()}"
+                told.append(Told(now_s, " ".join(lines), tail))
+        await self._socket.close()
+        return Played(tuple(told))

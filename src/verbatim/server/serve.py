@@ -25,7 +25,7 @@ from verbatim.domain.errors import UnavailableError, VerbatimError
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.downloads import DownloadProgress
 from verbatim.engine.known_models import AUTO
-from verbatim.pipeline.local_service import open_service
+from verbatim.pipeline.local_service import new_results, open_service
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.server.app import create_app
 from verbatim.server.drain import Drain
@@ -34,6 +34,7 @@ from verbatim.server.health import Readiness
 from verbatim.server.http_protocol import PatientHttp
 from verbatim.server.logs import configure_logging
 from verbatim.server.tcp_listener import serving_tcp
+from verbatim.server.version import installed_version
 from verbatim.server.websocket_protocol import BoundedWebSockets
 from verbatim.settings import MIB, Settings, flag
 from verbatim.store.database import open_database
@@ -168,6 +169,9 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             open_access(policy, database) as access,
             opener(settings, catalog) as service,
         ):
+            if settings.cache:
+                version = installed_version()
+                service.keep_results(new_results(settings, catalog, database, version))
             show_first_keys(await create_first_keys(access, settings), sys.stdout)
             _warn_if_open(settings, policy)
             pace = Pace(idle_s=settings.upload_idle_s, longest_s=settings.max_upload_s)
@@ -250,9 +254,13 @@ def listen(host: str, port: int, settings_prefix: str = "") -> list[socket.socke
         )
         for family, _, _, _, address in dict.fromkeys(found):
             taken = listeners[0].getsockname()[1] if listeners else port
-            listeners.append(
-                socket.create_server((str(address[0]), taken), family=family, backlog=BACKLOG)
+            listener = socket.create_server(
+                (str(address[0]), taken), family=family, backlog=BACKLOG
             )
+            listeners.append(listener)
+            # Connections inherit it. asyncio sets it on sockets of its own making only, and a
+            # second small message would wait 40 ms for the first one's delayed acknowledgement.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         for listener in listeners:
             listener.close()

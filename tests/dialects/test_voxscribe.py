@@ -1,13 +1,15 @@
-"""VoxScribe's own address, with and without its token."""
+"""VoxScribe as its clients call it, with and without its token."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from tests.support.callers import CALLERS, get
-from tests.support.live_server import LiveServer, live_server
+from tests.support.callers import CALLERS, get, send_form
+from tests.support.live_server import SPEECH, LiveServer, live_server
 
+from verbatim.domain.request import Task
 from verbatim.engine.catalog import BUNDLED_DEMO
 
 TOKEN = "a-token-of-our-own"
@@ -83,3 +85,58 @@ def test_another_method_is_told_as_details(open_server: LiveServer) -> None:
         answer = client.post("/models")
     assert answer.status_code == 405
     assert set(answer.json()) == {"detail"}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"language": "en", "task": "transcribe", "return_segments": "true"},
+        {"model": "base", "return_segments": "false"},
+    ],
+)
+def test_transcribe(open_server: LiveServer, caller: str, fields: dict[str, str]) -> None:
+    told = send_form(caller, f"{open_server.url}/transcribe", SPEECH, fields)
+    assert told.status == 200
+    assert {"text", "language", "segments"} <= set(told.body)
+    assert told.body["text"]
+    assert {"start", "end", "text"} <= set(told.body["segments"][0])
+
+
+def test_the_task_is_honoured(open_server: LiveServer) -> None:
+    send_form("requests", f"{open_server.url}/transcribe", SPEECH, {"task": "translate"})
+    assert open_server.engine.windows[-1].options.task is Task.TRANSLATE
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_what_transcribe_refuses(open_server: LiveServer, tmp_path: Path, caller: str) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no audio at all")
+    url = f"{open_server.url}/transcribe"
+    for file, fields in (
+        (text, {}),
+        (SPEECH, {"task": "summarize"}),
+        (SPEECH, {"model": "no-such-model"}),
+    ):
+        told = send_form(caller, url, file, fields)
+        assert told.status == 400
+        assert set(told.body) == {"detail"}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_transcribe_asks_for_the_token(server: LiveServer, caller: str) -> None:
+    url = f"{server.url}/transcribe"
+    wrong = send_form(caller, url, SPEECH, headers={"Authorization": "Bearer wrong"})
+    assert (wrong.status, wrong.body) == (401, WRONG)
+    assert wrong.headers["www-authenticate"] == "Bearer"
+    for shown in (f"Bearer {TOKEN}", TOKEN):
+        told = send_form(caller, url, SPEECH, headers={"Authorization": shown})
+        assert told.status == 200
+
+
+def test_transcribe_too_large(tmp_path: Path) -> None:
+    with live_server(tmp_path, max_upload_bytes=1000) as server:
+        told = send_form("requests", f"{server.url}/transcribe", SPEECH)
+    assert told.status == 413
+    assert set(told.body) == {"detail"}

@@ -1,0 +1,133 @@
+"""All dialects on one port: shared paths answer the union, and none is in another's way."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.callers import get, send_bytes, send_form
+from tests.support.live_server import SPEECH, LiveServer, live_server
+from tests.support.openai_schema import assert_valid
+
+from verbatim.engine.fake import FakeEngine
+from verbatim.server.app import DIALECTS
+from verbatim.settings import Settings
+
+SAID = "头发"
+ROOT_OF_LOCAL = {"message", "version", "device", "loaded_models", "supported_models"}
+ROOT_OF_VOXSCRIBE = {"max_workers"}
+HEALTH_OF_LOCAL = {"status", "device", "loaded_models"}
+HEALTH_OF_VOXSCRIBE = {"worker_threads"}
+OLDER_PATHS = {
+    ("GET", "/models"),
+    ("GET", "/stt/health"),
+    ("POST", "/stt/transcribe/"),
+    ("POST", "/stt/clear-memory"),
+    ("POST", "/transcribe/file"),
+    ("POST", "/transcribe/binary"),
+    ("POST", "/v1/audio/transcriptions"),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("server")
+    with live_server(folder, FakeEngine(lambda window: SAID)) as server:
+        yield server
+
+
+def test_every_dialect_is_on_by_default() -> None:
+    assert set(Settings().dialects) == set(DIALECTS)
+
+
+def test_the_same_recording_in_every_older_dialect(server: LiveServer, tmp_path: Path) -> None:
+    chinese = {"language": "zh"}
+    local = send_form("requests", f"{server.url}/v1/audio/transcriptions", SPEECH, chinese).body
+    micro = send_form("requests", f"{server.url}/stt/transcribe/", SPEECH, chinese).body
+    shared = send_form("requests", f"{server.url}/transcribe", SPEECH, chinese).body
+    file = send_form("requests", f"{server.url}/transcribe/file", SPEECH, chinese).body
+    url = f"{server.url}/transcribe/binary?language=zh"
+    binary = send_bytes("requests", url, SPEECH.read_bytes(), tmp_path).body
+    assert local["text"] == micro["text"] == shared["text"] == SAID
+    # Only this dialect writes Traditional Chinese unasked.
+    assert file["text"] == binary["text"] == "頭髮"
+    assert_valid("CreateTranscriptionResponseJson", local)
+
+
+def test_the_root_is_the_union(server: LiveServer) -> None:
+    told = get("requests", f"{server.url}/")
+    assert told.status == 200
+    assert set(told.body) >= ROOT_OF_LOCAL | ROOT_OF_VOXSCRIBE
+    assert {"tiny", "base", "small", "medium", "large-v3"} <= set(told.body["supported_models"])
+
+
+def test_health_is_the_union(server: LiveServer) -> None:
+    told = get("requests", f"{server.url}/health")
+    assert told.status == 200
+    assert set(told.body) >= HEALTH_OF_LOCAL | HEALTH_OF_VOXSCRIBE
+    assert told.body["status"] == "healthy"
+
+
+def test_the_description_has_every_route_once(server: LiveServer) -> None:
+    with warnings.catch_warnings():
+        # FastAPI warns of two operations with one id.
+        warnings.simplefilter("error")
+        described = get("requests", f"{server.url}/openapi.json").body
+    operations = [
+        (method.upper(), path, operation["operationId"])
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert {(method, path) for method, path, _ in operations} >= OLDER_PATHS
+    ids = [operation_id for *_, operation_id in operations]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("/v1/nothing", {"error"}),
+        ("/stt/nothing", {"detail"}),
+        ("/models/nothing", {"detail"}),
+        ("/transcribe", {"detail"}),
+        ("/transcribe/file/nothing", {"success", "error"}),
+        ("/transcribe/binary", {"success", "error"}),
+    ],
+)
+def test_each_error_has_the_shape_of_its_paths_dialect(
+    server: LiveServer, path: str, keys: set[str]
+) -> None:
+    told = get("requests", f"{server.url}{path}")
+    assert told.status in {404, 405}
+    assert set(told.body) == keys
+
+
+@pytest.mark.parametrize("left_out", ["voxscribe", "zhtw", "microservice"])
+def test_the_others_stay_where_one_is_off(tmp_path: Path, left_out: str) -> None:
+    dialects = ",".join(name for name in DIALECTS if name != left_out)
+    with live_server(tmp_path, FakeEngine(lambda window: SAID), dialects=dialects) as server:
+        statuses = {
+            "voxscribe": get("requests", f"{server.url}/models").status,
+            "zhtw": send_form("requests", f"{server.url}/transcribe/file", SPEECH).status,
+            "microservice": get("requests", f"{server.url}/stt/health").status,
+        }
+        root: dict[str, Any] = get("requests", f"{server.url}/").body
+    # The list of models is in two dialects, so it stays where one of them is off.
+    expected = {**dict.fromkeys(statuses, 200), left_out: 404} | {"voxscribe": 200}
+    assert statuses == expected
+    assert ("max_workers" in root) == (left_out != "voxscribe")
+
+
+def test_the_description_names_the_fields(server: LiveServer) -> None:
+    described = get("requests", f"{server.url}/openapi.json").body
+    for path in ("/stt/transcribe/", "/transcribe/file"):
+        content = described["paths"][path]["post"]["requestBody"]["content"]
+        fields = content["multipart/form-data"]["schema"]["properties"]
+        assert {"file", "language", "model"} <= set(fields)
+    parameters = described["paths"]["/transcribe/binary"]["post"]["parameters"]
+    assert {"model", "ext", "timestamps"} <= {parameter["name"] for parameter in parameters}
+    assert "$defs" not in json.dumps(described)

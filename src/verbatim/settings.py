@@ -32,6 +32,8 @@ DEFAULT_CONFIG_FILE = Path("verbatim.toml")
 
 MIB = 1024 * 1024
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+MAX_AGE_S = 36_500 * DAY_S
 
 
 def _split_commas(value: object) -> object:
@@ -192,6 +194,20 @@ class Settings(BaseSettings):
         None, description="A folder of models to look in first: MODELS_DIR/NAME/model.bin."
     )
     offline: bool = Field(False, description="Never touch the network, even to look for models.")
+
+    # Kept results
+    cache: bool = Field(
+        True,
+        description="Keep results, so that who sends a recording again has its text at once.",
+    )
+    cache_max_bytes: int = Field(
+        256 * MIB,
+        gt=0,
+        description="What all kept results may take, in bytes; the least recently used go first.",
+    )
+    cache_max_age_s: float = Field(
+        7 * DAY_S, gt=0, le=MAX_AGE_S, description="Seconds for which a result is kept."
+    )
 
     # Limits
     max_upload_bytes: int = Field(

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import event
-from sqlalchemy.engine import Connection
+from tests.support.full_disk import full_disk
 from tests.support.live_server import SPEECH, LiveServer, live_server
 from tests.support.openai_schema import error_of
 
-from verbatim.store.database import Database
-
 ADMIN = "an administrator's own key"
-MOST_PAGES = 1 << 30
 ROOM_FOR = 100
 """More keys than fit in what is left of a page."""
-
-
-@contextmanager
-def full_disk(database: Database) -> Iterator[None]:
-    """SQLite's own limit, which it tells as it tells a full disk."""
-    full = True
-
-    def limit(connection: Connection) -> None:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar() if full else MOST_PAGES
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-
-    event.listen(database.engine.sync_engine, "begin", limit)
-    try:
-        yield
-    finally:
-        # The listener stays: it gives each connection its room back.
-        full = False
 
 
 def transcribe(server: LiveServer, key: str) -> int:

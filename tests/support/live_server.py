@@ -25,7 +25,7 @@ from verbatim.engine.fake import FakeEngine
 from verbatim.engine.protocol import Engine
 from verbatim.engine.residency import Residency
 from verbatim.engine.vad import SileroVad
-from verbatim.pipeline.local_service import live_limits
+from verbatim.pipeline.local_service import live_limits, new_results
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
@@ -184,6 +184,8 @@ class _ServerThread(threading.Thread):
                 open_access(policy_of(self._settings), database) as access,
             ):
                 service = fake_service(self._settings, catalog, load)
+                if self._settings.cache:
+                    service.keep_results(new_results(self._settings, catalog, database, "tests"))
                 context = Context(
                     self._settings, service, catalog, spool, access, **self._context_options
                 )
@@ -235,6 +237,8 @@ def live_server(
         "data_dir": folder / "data",
         "offline": True,
         "preload": False,
+        # Most tests want each request to reach the engine.
+        "cache": False,
     }
     chosen = Settings(**{**defaults, **settings})
     with capture_logs(processors=[merge_contextvars]) as logs:

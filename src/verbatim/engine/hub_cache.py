@@ -33,6 +33,11 @@ def is_repository_name(name: str) -> bool:
     return _REPOSITORY.fullmatch(name) is not None and _SEPARATOR not in name and ".." not in name
 
 
+def is_content_name(name: str) -> bool:
+    """Whether a blob of this name can only hold one content: it is a hash of it."""
+    return bool(_SHA256.fullmatch(name) or _GIT_SHA1.fullmatch(name))
+
+
 def digest_matches(path: Path, etag: str) -> bool:
     """Whether a file's content is what its ETag says; one that is no known hash says nothing."""
     if _SHA256.fullmatch(etag):

@@ -6,23 +6,33 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.child import ChildLimits
 from verbatim.engine.frames import WorkerSpec
+from verbatim.engine.model_identity import model_identity
 from verbatim.engine.process import ProcessEngine, Supervision
 from verbatim.engine.protocol import Engine, LoadOptions
 from verbatim.engine.residency import Residency, ResidencyLimits
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.live.service import LiveLimits
 from verbatim.pipeline.live.session import SessionTimes
+from verbatim.pipeline.result_cache import ResultCache
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
 from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.settings import Settings
 from verbatim.stages.decode_audio import DecodeLimits
+from verbatim.store.database import Database
+from verbatim.store.results import ResultStore
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
 
 
 @asynccontextmanager
@@ -51,6 +61,26 @@ async def open_service(
         yield service
     finally:
         await service.aclose()
+
+
+def new_results(
+    settings: Settings,
+    catalog: Catalog,
+    database: Database,
+    version: str,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = utc_now,
+) -> ResultCache:
+    """What keeps results in a database, as the settings say."""
+    changing = (settings.device, settings.compute_type, settings.encoder, settings.short_context)
+
+    def identify(name: str) -> str:
+        return f"{model_identity(catalog.resolve(name))} {changing} {settings.max_audio_s}"
+
+    store = ResultStore(
+        database, settings.cache_max_bytes, timedelta(seconds=settings.cache_max_age_s)
+    )
+    return ResultCache(store, identify, version, clock, now)
 
 
 def live_limits(settings: Settings) -> LiveLimits:

@@ -8,24 +8,32 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
 from verbatim.domain.errors import InternalError, UnavailableError, VerbatimError
-from verbatim.domain.events import Finished, TranscriptionEvent
+from verbatim.domain.events import (
+    Finished,
+    Progress,
+    SegmentReady,
+    Started,
+    TranscriptionEvent,
+)
 from verbatim.domain.request import TranscriptionRequest
 from verbatim.domain.transcript import Transcript
 from verbatim.engine.protocol import EngineDescription
 from verbatim.engine.residency import Residency, ResidentModel, Unloading
 from verbatim.pipeline.live import LiveSessions
 from verbatim.pipeline.live.service import LiveLimits, LiveService
+from verbatim.pipeline.result_cache import CacheOutcome, Caching, ResultCache, ResultKey
 from verbatim.pipeline.transcribe import Frontend, transcribe
 from verbatim.scheduling.admission import Admission, Load, Place
 from verbatim.scheduling.dispatcher import Dispatcher
 
 STOPPING: Final = "The server is stopping; send the request again in a moment."
 RETRY_WHILE_STOPPING_S: Final = 10.0
+FREELY: Final = Caching()
 
 
 def _nothing() -> None:
@@ -48,10 +56,24 @@ class Recording:
     release: Callable[[], None] = _nothing
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A request that was admitted."""
+
+    recording: Recording
+    request: TranscriptionRequest
+    place: Place
+    owner: str
+
+
+_Same: TypeAlias = tuple[str, str, TranscriptionRequest]
+"""Owner, audio and request: what makes two transcriptions one."""
+
+
 class _Work:
     """One transcription in flight, told to all who follow it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place | None) -> None:
         self.place = place
         self.events: list[TranscriptionEvent] = []
         self.error: VerbatimError | None = None
@@ -64,6 +86,17 @@ class _Work:
     def add(self, event: TranscriptionEvent) -> None:
         self.events.append(event)
         self._wake()
+
+    def finish(self, transcript: Transcript) -> None:
+        """Tell at once what a run would have told."""
+        duration_s = transcript.duration_s
+        self.events = [
+            Started(transcript.model, duration_s),
+            *(SegmentReady(segment) for segment in transcript.segments),
+            Progress(duration_s, duration_s),
+            Finished(transcript),
+        ]
+        self.end(None)
 
     def end(self, error: VerbatimError | None) -> None:
         self.ended, self.error = True, error
@@ -91,16 +124,21 @@ class Run:
     cancelled. Closing the iterator of `events`, or cancelling `result`, leaves.
     """
 
-    def __init__(self, work: _Work, *, joined: bool) -> None:
+    def __init__(self, work: _Work, outcome: CacheOutcome) -> None:
         self._work = work
         self._left = False
-        self.joined = joined
-        """Whether it was already in flight for somebody else."""
+        self.outcome: Final = outcome
+        """Whether it was in flight for somebody else, or known from before."""
         work.followers += 1
+
+    @property
+    def joined(self) -> bool:
+        """Whether it was already in flight for somebody else."""
+        return self.outcome is CacheOutcome.JOINED
 
     def position(self) -> int:
         """Its place in the line of transcriptions that wait, the next one's being 1; else 0."""
-        return self._work.place.position()
+        return self._work.place.position() if self._work.place else 0
 
     async def events(self) -> AsyncGenerator[TranscriptionEvent]:
         """Everything from the start on, ending with `Finished`.
@@ -168,7 +206,8 @@ class TranscriptionService:
         self._frontend = frontend
         self._admission = admission
         self._drain_s = drain_s
-        self._in_flight: dict[tuple[str, TranscriptionRequest], _Work] = {}
+        self._results: ResultCache | None = None
+        self._in_flight: dict[_Same, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._log = structlog.get_logger(__name__)
@@ -210,16 +249,28 @@ class TranscriptionService:
             ModelNotFoundError, ModelUnavailableError: it cannot be had.
         """
         async with self._models.use(name) as model:
+            if self._results is not None:
+                await self._results.remember(model, name)
             return model.describe()
 
     async def unload_idle(self) -> dict[str, int]:
         """Free the models that nobody uses; gives the bytes of main memory that each held."""
         return await self._models.unload_idle()
 
+    def keep_results(self, results: ResultCache) -> None:
+        """From now on results are kept; the service closes it."""
+        self._results = results
+
     async def start(
-        self, recording: Recording, request: TranscriptionRequest, owner: str = ""
+        self,
+        recording: Recording,
+        request: TranscriptionRequest,
+        owner: str = "",
+        caching: Caching = FREELY,
     ) -> Run:
-        """Admit the request and start it, or join an identical one in flight.
+        """Admit the request and start it, join an identical one in flight, or know its result.
+
+        Only requests of the same owner are joined, and answered with a kept result.
 
         `recording.release` is called in every case, also when this raises. Errors of the model
         (ModelNotFoundError, BadRequestError) and of the audio come from the run.
@@ -228,62 +279,94 @@ class TranscriptionService:
             recording: what to transcribe.
             request: how.
             owner: with whose other requests it shares the device's time; empty: it stands alone.
+            caching: whether a kept result will do, and may be kept.
 
         Raises:
             OverloadedError: every place in the queue is taken.
             UnavailableError: the service is closing.
         """
-        key = None if recording.digest is None else (recording.digest, request)
+        same = None if recording.digest is None else (owner, recording.digest, request)
+        key: ResultKey | None = None
         try:
-            if self._closing:
-                raise UnavailableError(STOPPING, retry_after_s=RETRY_WHILE_STOPPING_S)
-            if key is not None and (known := self._in_flight.get(key)):
+            self._check_open()
+            if (joined := self._join(same)) is None and recording.digest is not None:
+                key, found = await self._known(recording.digest, request, owner, caching)
+                if found is not None:
+                    recording.release()
+                    return found
+                # Others may have come while it was looked for.
+                self._check_open()
+                joined = self._join(same)
+            if joined is not None:
                 recording.release()
-                return Run(known, joined=True)
+                return joined
             place = self._admission.enter()
-        except VerbatimError:
+        except BaseException:
             recording.release()
             raise
         work = _Work(place)
-        if key is not None:
-            self._in_flight[key] = work
-            work.forget = lambda: self._forget(key, work)
+        if same is not None:
+            self._in_flight[same] = work
+            work.forget = lambda: self._forget(same, work)
+        return self._begin(work, _Order(recording, request, place, owner), key)
 
+    def _check_open(self) -> None:
+        if self._closing:
+            raise UnavailableError(STOPPING, retry_after_s=RETRY_WHILE_STOPPING_S)
+
+    def _join(self, same: _Same | None) -> Run | None:
+        work = None if same is None else self._in_flight.get(same)
+        return None if work is None else Run(work, CacheOutcome.JOINED)
+
+    async def _known(
+        self, digest: str, request: TranscriptionRequest, owner: str, caching: Caching
+    ) -> tuple[ResultKey | None, Run | None]:
+        """Under what the result is to be kept, if it is; and the one that is there, if any."""
+        if self._results is None:
+            return None, None
+        key = await self._results.key(digest, request, owner)
+        if key is None:
+            return None, None
+        if caching.read and (transcript := await self._results.find(key)) is not None:
+            work = _Work(None)
+            work.finish(transcript)
+            return key, Run(work, CacheOutcome.HIT)
+        return key if caching.keep else None, None
+
+    def _begin(self, work: _Work, order: _Order, key: ResultKey | None) -> Run:
         def ended(task: asyncio.Task[None]) -> None:
             # Here, and not in the task: one that is cancelled before it starts runs no code.
             self._tasks.discard(task)
-            place.release()
-            recording.release()
+            order.place.release()
+            order.recording.release()
             work.forget()
             work.end(self._error_of(task))
 
-        work.task = asyncio.create_task(
-            self._transcribe(work, recording.source, request, place, owner)
-        )
+        work.task = asyncio.create_task(self._transcribe(work, order, key))
         self._tasks.add(work.task)
         work.task.add_done_callback(ended)
-        return Run(work, joined=False)
+        return Run(work, CacheOutcome.MISS)
 
-    def _forget(self, key: tuple[str, TranscriptionRequest], work: _Work) -> None:
-        if self._in_flight.get(key) is work:
-            del self._in_flight[key]
+    def _forget(self, same: _Same, work: _Work) -> None:
+        if self._in_flight.get(same) is work:
+            del self._in_flight[same]
 
-    async def _transcribe(
-        self,
-        work: _Work,
-        source: Path | bytes,
-        request: TranscriptionRequest,
-        place: Place,
-        owner: str,
-    ) -> None:
-        await place.wait()
+    async def _transcribe(self, work: _Work, order: _Order, key: ResultKey | None) -> None:
+        request, source, results = order.request, order.recording.source, self._results
+        await order.place.wait()
         async with (
             self._models.use(request.model) as model,
             aclosing(
-                transcribe(source, request, model.lane(request.priority, owner), self._frontend)
+                transcribe(
+                    source, request, model.lane(request.priority, order.owner), self._frontend
+                )
             ) as events,
         ):
+            keeps = key and results and await results.is_current(key, model, request.model)
             async for event in events:
+                if keeps and key and results and isinstance(event, Finished):
+                    # Before it is told, so that who asks again at once finds it.
+                    results.keep(key, event.transcript)
                 work.add(event)
 
     def _error_of(self, task: asyncio.Task[None]) -> VerbatimError | None:
@@ -306,3 +389,5 @@ class TranscriptionService:
         await asyncio.gather(*late, return_exceptions=True)
         await self.live.aclose()
         await self._models.aclose()
+        if self._results is not None:
+            await self._results.aclose()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from verbatim.pipeline.result_cache import CacheOutcome
 from verbatim.wire.notes import RequestNotes
 from verbatim.wire.server_view import Totals
 
@@ -32,7 +33,7 @@ class Activity:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began_s = clock()
-        self._requests = self._errors = 0
+        self._requests = self._errors = self._cache_hits = 0
         self._audio_s = 0.0
         self._steps: deque[_Step] = deque()
 
@@ -44,10 +45,11 @@ class Activity:
         """A request ended, or a WebSocket."""
         self._requests += 1
         self._errors += notes.error is not None
+        self._cache_hits += notes.cache is CacheOutcome.HIT
         if not notes.audio_s:
             return
         self._audio_s += notes.audio_s
-        if notes.transcription_s is not None:
+        if notes.transcription_s is not None and notes.cache in {None, CacheOutcome.MISS}:
             step = self._current()
             step.audio_s += notes.audio_s
             step.took_s += notes.transcription_s
@@ -61,6 +63,7 @@ class Activity:
             requests=self._requests,
             audio_s=self._audio_s,
             errors=self._errors,
+            cache_hits=self._cache_hits,
             real_time_factor=took_s / audio_s if audio_s else None,
         )
 

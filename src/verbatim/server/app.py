@@ -36,6 +36,7 @@ from verbatim.server.middleware import REQUEST_ID_HEADER, ErrorBoundary, Observe
 from verbatim.server.version import installed_version
 from verbatim.server.visits import Visits
 from verbatim.server.web import Page, bundled_folder, page_routes
+from verbatim.wire.caching import CACHE_HEADER
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, retry_headers
 from verbatim.wire.guard import LIMIT_HEADERS
@@ -118,7 +119,7 @@ def create_app(
             allow_origins=context.settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=[REQUEST_ID_HEADER, "retry-after", *LIMIT_HEADERS],
+            expose_headers=[REQUEST_ID_HEADER, CACHE_HEADER, "retry-after", *LIMIT_HEADERS],
         )
     app.add_middleware(Observe, dialects=dialects, metrics=metrics, clock=context.clock)
     return app

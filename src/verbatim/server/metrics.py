@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from verbatim.pipeline.result_cache import CacheOutcome
 from verbatim.server.activity import Activity
 from verbatim.wire.notes import RequestNotes
 
@@ -69,6 +70,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._cache = Counter(
+            "verbatim_cache",
+            "Transcriptions by what the cache said: hit, miss, or joined to one in flight.",
+            ("outcome",),
+            registry=registry,
+        )
+
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Show a value that is read when the metrics are."""
         Gauge(f"verbatim_{name}", help_text, registry=self._registry).set_function(read)
@@ -107,7 +115,11 @@ class Metrics:
             self._errors.labels(notes.error.value).inc()
         if notes.audio_s is not None:
             self._audio_seconds.inc(notes.audio_s)
-        if notes.audio_s and notes.transcription_s is not None:
+        if notes.cache is not None:
+            self._cache.labels(notes.cache.value).inc()
+        # What was known from before took no time, and would hide how fast the device is.
+        took_time = notes.cache in {None, CacheOutcome.MISS}
+        if notes.audio_s and notes.transcription_s is not None and took_time:
             self._real_time_factor.observe(notes.transcription_s / notes.audio_s)
 
     def exposition(self) -> tuple[bytes, str]:

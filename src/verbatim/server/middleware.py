@@ -21,6 +21,7 @@ from verbatim.server.drain import Drain
 from verbatim.server.errors import ErrorResponder
 from verbatim.server.metrics import Metrics
 from verbatim.server.visits import STARTS
+from verbatim.wire.caching import CACHE_HEADER
 from verbatim.wire.dialect import CLIENT_GONE_STATUS, Dialect, owner_of
 from verbatim.wire.notes import NOTES_KEY, RequestNotes
 
@@ -84,6 +85,8 @@ class Observe:
                 message.setdefault("headers", [])
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = notes.request_id
+                if notes.cache is not None:
+                    headers[CACHE_HEADER] = notes.cache.value
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -120,6 +123,7 @@ class Observe:
             "upload_bytes": notes.upload_bytes or None,
             "model": notes.model,
             "language": notes.language,
+            "cache": notes.cache and notes.cache.value,
         }
         if notes.audio_s is not None:
             facts["audio_s"] = round(notes.audio_s, 2)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, MetaData, String, Text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -91,3 +100,15 @@ class ClientSecretRow(Table):
     authenticated: Mapped[bool]
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     grant: Mapped[str] = mapped_column(Text)
+
+
+class ResultRow(Table):
+    """A result that is kept. `content` comes last: a look at the others need not read it."""
+
+    __tablename__ = "results"
+
+    digest: Mapped[str] = mapped_column(String(DIGEST_CHARS), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

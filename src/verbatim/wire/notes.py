@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from verbatim.domain.errors import ErrorKind
 from verbatim.domain.transcript import Transcript
+from verbatim.pipeline.result_cache import CacheOutcome
 
 NOTES_KEY: Final = "verbatim.notes"
 """Where the notes lie in the ASGI scope."""
@@ -26,6 +27,7 @@ class RequestNotes:
     transcription_s: float | None = None
     model: str | None = None
     language: str | None = None
+    cache: CacheOutcome | None = None
 
     def on_transcript(self, transcript: Transcript, took_s: float) -> None:
         """Note what was transcribed, and in what time, waiting included."""

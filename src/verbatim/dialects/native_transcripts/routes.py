@@ -14,17 +14,18 @@ from verbatim.dialects.native_transcripts.forms import FILE_HELP, TranscriptForm
 from verbatim.dialects.native_transcripts.written import MAX_BYTES, RenderRequest
 from verbatim.domain.keys import Scope
 from verbatim.domain.transcript import Transcript
-from verbatim.pipeline.service import Recording, Run
+from verbatim.pipeline.service import Run
 from verbatim.render.formats import FORMATS, Rendered, render
 from verbatim.render.full_json import TRANSCRIPT_JSON, transcript_json
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect
 from verbatim.wire.disconnect import while_connected
 from verbatim.wire.forms import form_schema, inlined, inlined_schema
-from verbatim.wire.guard import Guard, caller_of
+from verbatim.wire.guard import Guard
 from verbatim.wire.json_body import JSON_TYPE, read_json
 from verbatim.wire.notes import notes_of
 from verbatim.wire.sse import EVENT_STREAM, EventStream
+from verbatim.wire.transcripts import start_run
 from verbatim.wire.uploads import receive_form, required_file
 from verbatim.wire.v1_errors import ERROR_RESPONSES, render_error
 
@@ -88,8 +89,7 @@ class _TranscriptRoutes:
         except BaseException:
             form.discard()
             raise
-        recording = Recording(upload.path, upload.digest, upload.release)
-        run = await context.service.start(recording, wanted, caller_of(request.scope).owner)
+        run = await start_run(request, context, upload, wanted)
         if asked.streams(request.headers.get("accept", "")):
             return await self._stream(request, run)
         return await self._answer(request, run)

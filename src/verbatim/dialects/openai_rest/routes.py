@@ -19,15 +19,16 @@ from verbatim.dialects.openai_rest.forms import (
 )
 from verbatim.dialects.openai_rest.models import add_model_routes
 from verbatim.domain.keys import Scope
-from verbatim.pipeline.service import Recording, Run
+from verbatim.pipeline.service import Run
 from verbatim.render.formats import FORMATS
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect
 from verbatim.wire.disconnect import while_connected
 from verbatim.wire.forms import form_schema
-from verbatim.wire.guard import Guard, caller_of
+from verbatim.wire.guard import Guard
 from verbatim.wire.notes import notes_of
 from verbatim.wire.sse import EVENT_STREAM, EventStream
+from verbatim.wire.transcripts import start_run
 from verbatim.wire.uploads import receive_form, required_file
 from verbatim.wire.v1_errors import ERROR_SCHEMA, render_error
 
@@ -104,9 +105,7 @@ class _AudioRoutes:
         except BaseException:
             form.discard()
             raise
-        recording = Recording(upload.path, upload.digest, upload.release)
-        owner = caller_of(request.scope).owner
-        return asked, await self._context.service.start(recording, wanted, owner)
+        return asked, await start_run(request, self._context, upload, wanted)
 
     async def _answer(self, request: Request, asked: TranslationForm, run: Run) -> Response:
         started_s = self._context.clock()

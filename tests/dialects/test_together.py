@@ -17,6 +17,7 @@ from verbatim.engine.fake import FakeEngine
 from verbatim.server.app import DIALECTS
 from verbatim.settings import Settings
 
+PAGES = Path(__file__).parents[2] / "docs" / "dialects"
 SAID = "头发"
 ROOT_OF_LOCAL = {"message", "version", "device", "loaded_models", "supported_models"}
 ROOT_OF_VOXSCRIBE = {"max_workers"}
@@ -56,6 +57,13 @@ def test_the_same_recording_in_every_older_dialect(server: LiveServer, tmp_path:
     # Only this dialect writes Traditional Chinese unasked.
     assert file["text"] == binary["text"] == "頭髮"
     assert_valid("CreateTranscriptionResponseJson", local)
+
+
+def test_the_pages_name_every_older_route() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES.glob("*.md"))
+    assert not [path for method, path in OLDER_PATHS if f"`{method} {path}`" not in pages]
+    index = (PAGES / "README.md").read_text(encoding="utf-8")
+    assert all(f"({page.name})" in index for page in PAGES.glob("*.md") if page.stem != "README")
 
 
 def test_the_root_is_the_union(server: LiveServer) -> None:

@@ -38,6 +38,7 @@ export const VIEWS: readonly View[] = [
   },
   {
     name: 'transcripts',
+    narrow: true,
     under: 'history',
     load: () => import('./document/Document.svelte'),
   },

@@ -26,7 +26,7 @@ from wyoming.info import Describe, Info, SelectProgram
 from wyoming.ping import Ping, Pong
 
 from verbatim.access.policy import policy_of
-from verbatim.dialects.wyoming.events import to_pcm16
+from verbatim.dialects.wyoming.events import MAX_LIKELY_CHARS, likely_words, to_pcm16
 from verbatim.domain.errors import BadRequestError, VerbatimError
 from verbatim.engine.known_models import DEMO_LANGUAGES
 from verbatim.settings import Settings
@@ -107,7 +107,7 @@ async def test_names_and_terms_are_likely_words(server: LiveServer) -> None:
         await client.play(SPEECH.samples)
         await client.stop()
         assert (await client.transcript()).language == "en"
-    windows = [w for w in server.engine.windows if w.options.initial_prompt == "Kim, Seoul, lamp"]
+    windows = [w for w in server.engine.windows if w.options.initial_prompt == "lamp, Seoul, Kim"]
     assert {window.options.language for window in windows} == {"ko"}
 
 
@@ -185,6 +185,17 @@ async def test_what_makes_no_sense_is_told_and_is_the_end(
         assert error.code
         assert await client.hear() is None
     wait_until(lambda: sessions(server) == 0)
+
+
+def test_names_go_before_terms_as_far_as_there_is_room() -> None:
+    assert likely_words([], []) is None
+    assert likely_words(["Kim", "Ana"], ["lamp"]) == "lamp, Ana, Kim"
+    many = [f"name{number}" for number in range(1_000)]
+    told = likely_words(many, ["lamp"])
+    assert told is not None
+    assert len(told) <= MAX_LIKELY_CHARS
+    assert told.endswith("name1, name0")
+    assert "lamp" not in told
 
 
 async def test_a_model_that_is_not_there(server: LiveServer) -> None:

@@ -16,6 +16,9 @@ from verbatim.wire.live_audio import LiveEncoding, LiveFormat
 PROGRAM: Final = "verbatim"
 WIDTHS: Final = (1, 2, 3, 4)
 """Bytes of a sample."""
+SEPARATOR: Final = ", "
+MAX_LIKELY_CHARS: Final = 600
+"""Some 150 tokens of the 223 that a prompt may have."""
 
 
 def info(model: str, languages: Sequence[str], version: str) -> Event:
@@ -64,13 +67,29 @@ def live_options(data: dict[str, Any]) -> LiveOptions:
         BadRequestError: a field of another type, or a language that Whisper does not know.
     """
     name, language = _text(data, "name"), _text(data, "language")
-    likely = [*_texts(data, "transcript_names"), *_texts(data, "transcript_terms")]
+    names, terms = _texts(data, "transcript_names"), _texts(data, "transcript_terms")
     return LiveOptions(
         model=name or LiveOptions().model,
         language=None if not language else language_code(language),
-        hotwords=", ".join(likely) or None,
+        hotwords=likely_words(names, terms),
         manual=True,
     )
+
+
+def likely_words(names: Sequence[str], terms: Sequence[str]) -> str | None:
+    """As many as a prompt has room for; names come before terms.
+
+    A house may have hundreds of names, and what is too much for the model's prompt would put out
+    the rest of it. Of a prompt the end weighs most, so the names are there.
+    """
+    taken: list[str] = []
+    room = MAX_LIKELY_CHARS
+    for word in (*names, *terms):
+        room -= len(word) + len(SEPARATOR)
+        if room < 0:
+            break
+        taken.insert(0, word)
+    return SEPARATOR.join(taken) or None
 
 
 def audio_format(data: dict[str, Any]) -> tuple[LiveFormat, int]:

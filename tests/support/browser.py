@@ -77,6 +77,7 @@ def visit(
     *,
     size: tuple[int, int] = DESKTOP,
     locale: str = "en-US",
+    tolerated: tuple[str, ...] = (),
     **options: Any,
 ) -> Iterator[Page]:
     """A new visitor on the page; fails at the end if the page did what it never may.
@@ -89,6 +90,7 @@ def visit(
         url: of the server.
         size: width and height of the window, in CSS pixels.
         locale: the browser's language.
+        tolerated: beginnings of errors that the test causes.
         options: more of Playwright's for a context, such as `color_scheme`.
     """
     width, height = size
@@ -101,7 +103,7 @@ def visit(
     host = urlsplit(url).netloc
 
     def on_console(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(EXPECTED):
+        if message.type == "error" and not message.text.startswith((EXPECTED, *tolerated)):
             faults.append(message.text)
 
     def on_request(request: Request) -> None:

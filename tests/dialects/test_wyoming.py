@@ -257,7 +257,7 @@ async def test_stopping_the_server_tells_what_was_said(tmp_path: Path) -> None:
                 pass
 
 
-async def test_a_transcription_in_the_log(tmp_path: Path) -> None:
+async def test_a_transcription_in_the_log_and_the_metrics(tmp_path: Path) -> None:
     hold = Hold()
     with live_server(tmp_path, SpokenEngine(SPEECH, hold), wyoming_port=0) as server:
         async with connected(server) as client:
@@ -272,6 +272,17 @@ async def test_a_transcription_in_the_log(tmp_path: Path) -> None:
 
         await asyncio.to_thread(wait_until, lambda: bool(lines()))
         (line,) = lines()
+        async with connected(server) as client:
+            await client.say(Transcribe(language="Klingon").event())
+            await client.hear_until("error")
+
+        def counted() -> bool:
+            with server.client() as http:
+                told = http.get("/metrics").text
+            audio = f"verbatim_audio_seconds_total {SPEECH.duration_s}"
+            return audio in told and 'verbatim_errors_total{kind="bad_request"} 1.0' in told
+
+        await asyncio.to_thread(wait_until, counted)
     assert (line["outcome"], line["model"], line["language"]) == ("done", "fake", "en")
     assert math.isclose(line["audio_s"], SPEECH.duration_s, abs_tol=0.01)
     assert "request_id" in line

@@ -30,7 +30,7 @@ from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
 from verbatim.scheduling.dispatcher import Dispatcher
-from verbatim.server.app import create_app
+from verbatim.server.app import create_app, new_metrics
 from verbatim.server.drain import Drain
 from verbatim.server.serve import listen, serving_own_ports, uvicorn_config
 from verbatim.settings import Settings
@@ -194,8 +194,10 @@ class _ServerThread(threading.Thread):
 
     async def _serve_context(self, context: Context, database: Database) -> None:
         drain = Drain()
+        metrics = new_metrics(context, drain)
+        app = create_app(context, drain=drain, metrics=metrics)
         self._server = uvicorn.Server(
-            uvicorn_config(create_app(context, drain=drain), self._settings.max_message_bytes)
+            uvicorn_config(app, self._settings.max_message_bytes)
         )
         (listener,) = listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -208,7 +210,7 @@ class _ServerThread(threading.Thread):
             database,
             asyncio.get_running_loop(),
         )
-        async with serving_own_ports(context, drain):
+        async with serving_own_ports(context, drain, metrics):
             self._serving.set()
             await self._server.serve(sockets=[listener])
 

@@ -65,6 +65,7 @@ def create_app(
     *,
     drain: Drain | None = None,
     readiness: Readiness | None = None,
+    metrics: Metrics | None = None,
     page_folder: Path | None = None,
 ) -> FastAPI:
     """The application; it owns nothing of what the context holds, and starts nothing.
@@ -73,6 +74,7 @@ def create_app(
         context: what the dialects work with.
         drain: given by who stops the server.
         readiness: given by who loads the model.
+        metrics: given by who counts there too what is no HTTP; of `new_metrics`.
         page_folder: of the built page; that of the package if not given.
 
     Raises:
@@ -81,7 +83,7 @@ def create_app(
     drain = drain or Drain()
     drain.on_begin(context.service.live.drain)
     readiness = readiness or Readiness(context, drain)
-    metrics = _metrics(context, drain)
+    metrics = metrics or new_metrics(context, drain)
     view = ServerView(
         version=installed_version(),
         uptime_s=metrics.activity.uptime_s,
@@ -148,7 +150,13 @@ def _dialect(name: str) -> Callable[[Context], Dialect]:
     return DIALECTS[name]
 
 
-def _metrics(context: Context, drain: Drain) -> Metrics:
+def new_metrics(context: Context, drain: Drain) -> Metrics:
+    """What is shown at `/metrics`.
+
+    Args:
+        context: whose state is shown.
+        drain: knows the requests that run.
+    """
     metrics = Metrics(installed_version(), context.clock)
     service, spool = context.service, context.spool
     watched: dict[str, tuple[str, Callable[[], float]]] = {

@@ -109,6 +109,11 @@ class Metrics:
         self._sockets.labels(notes.dialect, route, str(code)).inc()
         self._count(notes)
 
+    def on_other(self, notes: RequestNotes) -> None:
+        """Count what was done over a wire that is no HTTP."""
+        self._count(notes)
+        self.activity.on_end(notes)
+
     def _count(self, notes: RequestNotes) -> None:
         self._upload_bytes.inc(notes.upload_bytes)
         if notes.error is not None:

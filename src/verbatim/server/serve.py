@@ -27,12 +27,13 @@ from verbatim.engine.downloads import DownloadProgress
 from verbatim.engine.known_models import AUTO
 from verbatim.pipeline.local_service import new_results, open_service
 from verbatim.pipeline.service import TranscriptionService
-from verbatim.server.app import create_app
+from verbatim.server.app import create_app, new_metrics
 from verbatim.server.drain import Drain
 from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
 from verbatim.server.http_protocol import PatientHttp
 from verbatim.server.logs import configure_logging
+from verbatim.server.metrics import Metrics
 from verbatim.server.tcp_listener import serving_tcp
 from verbatim.server.version import installed_version
 from verbatim.server.websocket_protocol import BoundedWebSockets
@@ -177,13 +178,14 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             pace = Pace(idle_s=settings.upload_idle_s, longest_s=settings.max_upload_s)
             context = Context(settings, service, catalog, spool, access, pace)
             readiness = Readiness(context, drain)
-            app = create_app(context, drain=drain, readiness=readiness)
+            metrics = new_metrics(context, drain)
+            app = create_app(context, drain=drain, readiness=readiness, metrics=metrics)
             config = uvicorn_config(app, settings.max_message_bytes)
             server = DrainingServer(
                 config, drain, settings.drain_s, context.clock, spool.remove_folder
             )
             _log_addresses(listeners)
-            async with serving_own_ports(context, drain):
+            async with serving_own_ports(context, drain, metrics):
                 preloading = asyncio.create_task(_preload(context, readiness, server))
                 await server.serve(sockets=listeners)
             preloading.cancel()
@@ -217,7 +219,9 @@ async def _preload(context: Context, readiness: Readiness, server: DrainingServe
 
 
 @asynccontextmanager
-async def serving_own_ports(context: Context, drain: Drain) -> AsyncIterator[None]:
+async def serving_own_ports(
+    context: Context, drain: Drain, metrics: Metrics
+) -> AsyncIterator[None]:
     """Serve the wires that are no HTTP and are switched on, for the time of a context.
 
     Raises:
@@ -230,7 +234,7 @@ async def serving_own_ports(context: Context, drain: Drain) -> AsyncIterator[Non
             if dialect is None:
                 continue
             listeners = listen(dialect.host, dialect.port, dialect.settings_prefix)
-            await stack.enter_async_context(serving_tcp(dialect, listeners, drain))
+            await stack.enter_async_context(serving_tcp(dialect, listeners, drain, metrics))
             for address in _addresses(listeners):
                 log.info("listening", dialect=dialect.name, url=f"tcp://{address}")
         yield

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from verbatim.server.drain import Drain
+from verbatim.server.metrics import Metrics
 from verbatim.wire.tcp import TcpConnection, TcpDialect
 from verbatim.wire.websocket import SocketClosedError
 
@@ -19,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @asynccontextmanager
 async def serving_tcp(
-    dialect: TcpDialect, sockets: Sequence[socket.socket], drain: Drain
+    dialect: TcpDialect, sockets: Sequence[socket.socket], drain: Drain, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Serve a dialect for the time of a context.
 
@@ -30,8 +31,9 @@ async def serving_tcp(
         dialect: what is spoken.
         sockets: that listen already; closed at the end.
         drain: of the server.
+        metrics: where it is counted what was done.
     """
-    clients = _Clients(dialect, drain)
+    clients = _Clients(dialect, drain, metrics)
     servers = [
         await asyncio.start_server(
             clients.accept, sock=listener, limit=dialect.limits.max_line_bytes
@@ -56,9 +58,10 @@ async def serving_tcp(
 class _Clients:
     """The connections of one port."""
 
-    def __init__(self, dialect: TcpDialect, drain: Drain) -> None:
+    def __init__(self, dialect: TcpDialect, drain: Drain, metrics: Metrics) -> None:
         self._dialect = dialect
         self._drain = drain
+        self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._was_full = False
@@ -93,7 +96,8 @@ class _Clients:
         if task is None:
             raise RuntimeError("a client is served by a task")
         limits = self._dialect.limits
-        connection = TcpConnection(reader, writer, limits, partial(self._while_busy, task))
+        busy, report = partial(self._while_busy, task), self._metrics.on_other
+        connection = TcpConnection(reader, writer, limits, busy, report)
         try:
             await self._dialect.serve(connection)
         except SocketClosedError:

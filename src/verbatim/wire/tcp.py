@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from verbatim.domain.errors import SlowUploadError, TooLargeError
+from verbatim.wire.notes import RequestNotes
 from verbatim.wire.websocket import SlowReaderError, SocketClosedError
 
 ABNORMAL_CLOSURE: Final = 1006
@@ -52,6 +53,7 @@ class TcpConnection:
         writer: of the same connection.
         limits: see there.
         busy: the time in which the client is served, and not cut off because the server stops.
+        report: called with what was done, for the metrics.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class TcpConnection:
         writer: asyncio.StreamWriter,
         limits: TcpLimits,
         busy: Callable[[], AbstractContextManager[None]],
+        report: Callable[[RequestNotes], None],
     ) -> None:
         self.busy: Final = busy
+        self.report: Final = report
         self._reader = reader
         self._writer = writer
         self._limits = limits

@@ -14,7 +14,7 @@ from verbatim.access.policy import is_loopback
 from verbatim.dialects.wyoming.events import error_event, info, live_options, pong, transcript_end
 from verbatim.dialects.wyoming.frames import Event, read_event, to_bytes
 from verbatim.dialects.wyoming.transcription import Transcription
-from verbatim.domain.errors import BadRequestError, VerbatimError
+from verbatim.domain.errors import BadRequestError
 from verbatim.domain.live import LiveOptions
 from verbatim.engine.known_models import AUTO, DEMO_LANGUAGES, DEMO_NAME, find_known
 from verbatim.settings import Settings
@@ -76,33 +76,49 @@ class _Client:
     def __init__(self, context: Context, connection: TcpConnection) -> None:
         self._context = context
         self._connection = connection
+        self._request_id = uuid.uuid4().hex
         self._options = LiveOptions(manual=True)
 
     async def run(self) -> None:
         """Answer what comes, until the client leaves, says nothing for long, or makes no sense."""
-        notes = RequestNotes(request_id=uuid.uuid4().hex, dialect=NAME)
-        with structlog.contextvars.bound_contextvars(request_id=notes.request_id):
-            try:
-                while (event := await read_event(self._connection, IDLE_S)) is not None:
-                    await self._answer(event)
-            except TimeoutError:
-                return
-            except SocketClosedError:
-                raise
-            except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
-                shown = public_error(error, notes)
-                if isinstance(error, VerbatimError):
-                    log.info("wyoming error", kind=shown.kind.value, code=shown.code)
-                await self._connection.send(to_bytes(error_event(shown)))
-                await self._connection.dismiss()
+        with structlog.contextvars.bound_contextvars(request_id=self._request_id):
+            going_on = True
+            while going_on:
+                notes = RequestNotes(request_id=self._request_id, dialect=NAME)
+                try:
+                    going_on = await self._serve_next(notes)
+                except TimeoutError:
+                    return
+                except SocketClosedError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
+                    await self._end_with(error, notes)
+                    return
+                finally:
+                    if notes.audio_s is not None or notes.error is not None:
+                        self._connection.report(notes)
 
-    async def _answer(self, event: Event) -> None:
+    async def _serve_next(self, notes: RequestNotes) -> bool:
+        """Answer the next event; False where there is none."""
+        event = await read_event(self._connection, IDLE_S)
+        if event is not None:
+            await self._answer(event, notes)
+        return event is not None
+
+    async def _end_with(self, error: Exception, notes: RequestNotes) -> None:
+        """Tell an error; what follows on the connection would make no sense."""
+        shown = public_error(error, notes)
+        log.info("wyoming error", kind=shown.kind.value, code=shown.code)
+        await self._connection.send(to_bytes(error_event(shown)))
+        await self._connection.dismiss()
+
+    async def _answer(self, event: Event, notes: RequestNotes) -> None:
         match event.type:
             case "transcribe":
                 self._options = live_options(event.data)
             case "audio-start" | "audio-chunk":
                 with self._connection.busy():
-                    await self._transcribe(event)
+                    await self._transcribe(event, notes)
                 self._options = LiveOptions(manual=True)
             case "audio-stop":
                 # Of no audio at all; whoever waits for a transcript gets one.
@@ -118,7 +134,7 @@ class _Client:
         elif event.type == "ping":
             await self._connection.send(to_bytes(pong(event.data)))
 
-    async def _transcribe(self, first: Event) -> None:
+    async def _transcribe(self, first: Event, notes: RequestNotes) -> None:
         clock = self._context.clock
         began_s = clock()
         async with aclosing(await self._context.service.live.open(self._options)) as session:
@@ -131,12 +147,14 @@ class _Client:
                 outcome = "left"
                 raise
             finally:
+                notes.audio_s, notes.language = session.fed_s, talk.language
+                notes.model = session.describe().model
                 log.info(
                     "wyoming transcription",
                     outcome=outcome,
-                    model=session.describe().model,
-                    language=talk.language,
-                    audio_s=round(session.fed_s, 2),
+                    model=notes.model,
+                    language=notes.language,
+                    audio_s=round(notes.audio_s, 2),
                     duration_s=round(clock() - began_s, 3),
                 )
 

@@ -4,7 +4,7 @@ import type { LivePhase } from './live.svelte';
 export const t = messages({
   en: {
     title: 'Live captions',
-    lead: 'Speak, and read along. Dark words stand; lighter ones may still change.',
+    lead: 'Speak, and read along. Clear words stand; faint ones may still change.',
     start: 'Start captions',
     stop: 'Stop',
     language: 'Language',
@@ -45,7 +45,7 @@ export const t = messages({
   },
   'zh-TW': {
     title: '即時字幕',
-    lead: '開口說話，字幕隨即出現。深色的字已經確定，淺色的字還可能改變。',
+    lead: '開口說話，字幕隨即出現。清晰的字已經確定，淡色的字還可能改變。',
     start: '開始字幕',
     stop: '停止',
     language: '語言',
@@ -68,7 +68,7 @@ export const t = messages({
       idle: '就緒',
       starting: '正在開啟麥克風…',
       connecting: '連線中…',
-      listening: '直播中',
+      listening: '收音中',
       reconnecting: '連線中斷，持續收音並重新連線…',
       finishing: '正在寫下最後幾個字…',
       ended: '已結束',
@@ -86,7 +86,7 @@ export const t = messages({
   },
   ko: {
     title: '실시간 자막',
-    lead: '말하면 바로 자막이 나타납니다. 진한 글자는 확정된 것이고, 옅은 글자는 바뀔 수 있습니다.',
+    lead: '말하면 바로 자막이 나타납니다. 또렷한 글자는 확정된 것이고, 흐린 글자는 바뀔 수 있습니다.',
     start: '자막 시작',
     stop: '중지',
     language: '언어',

@@ -28,6 +28,7 @@ export const VIEWS: readonly View[] = [
   },
   {
     name: 'history',
+    narrow: true,
     tab: { word: 'history', icon: 'history' },
     load: () => import('./history/History.svelte'),
   },

@@ -85,6 +85,11 @@ class History {
     return this.#files.get(id) ?? (await (await this.#opened()).get('media', id))?.file;
   }
 
+  /** Whether the recording is at hand, so that it can be run again. */
+  holds(entry: Entry): boolean {
+    return entry.hasMedia || this.#files.has(entry.id);
+  }
+
   /** @throws DOMException where there is no room. */
   async keepMedia(id: string, file: Blob): Promise<void> {
     await (await this.#opened()).put('media', { id, file });
@@ -104,11 +109,23 @@ class History {
     if (this.find(id)) await (await this.#opened()).put('peaks', { id, values });
   }
 
-  async remove(id: string): Promise<void> {
-    this.entries = this.entries.filter((entry) => entry.id !== id);
+  /** Take an entry away; what is returned brings it back. */
+  async remove(id: string): Promise<() => Promise<void>> {
+    const entry = this.find(id);
+    const [text, kept] = await Promise.all([this.text(id), this.media(id)]);
+    const file = this.#files.get(id);
+    this.entries = this.entries.filter((other) => other.id !== id);
     this.#files.delete(id);
     await (await this.#opened()).remove(id);
     this.#tabs?.changed();
+    return async () => {
+      if (!entry) return;
+      if (file) this.#files.set(id, file);
+      this.entries = inOrder([...this.entries, entry]);
+      await this.#put(entry);
+      if (text) await this.setText(text);
+      if (entry.hasMedia && kept) await this.keepMedia(id, kept);
+    };
   }
 
   async #open(): Promise<void> {
@@ -126,8 +143,7 @@ class History {
   }
 
   async #load(): Promise<void> {
-    const entries = await (await this.#opened()).all('entries');
-    this.entries = entries.sort((a, b) => b.createdAt - a.createdAt);
+    this.entries = inOrder(await (await this.#opened()).all('entries'));
   }
 
   async #put(entry: Entry): Promise<void> {
@@ -139,6 +155,10 @@ class History {
     if (!this.#shelf) throw new Error('the history was not begun');
     return this.#shelf;
   }
+}
+
+function inOrder(entries: readonly Entry[]): readonly Entry[] {
+  return [...entries].sort((a, b) => b.createdAt - a.createdAt);
 }
 
 export function previewOf(text: Text): string {

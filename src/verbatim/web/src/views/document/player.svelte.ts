@@ -26,8 +26,8 @@ export class Player {
     if (this.#element) this.#element.playbackRate = Number(value);
   }
 
-  /** Listen to an element, as a Svelte action does. */
-  attach(element: HTMLVideoElement): { destroy: () => void } {
+  /** Listen to an element until the function that is returned is called. */
+  attach(element: HTMLVideoElement): () => void {
     this.#element = element;
     const tick = (): void => {
       this.time = element.currentTime;
@@ -55,11 +55,9 @@ export class Player {
     element.onerror = () => {
       this.failed = true;
     };
-    return {
-      destroy: () => {
-        cancelAnimationFrame(this.#frame);
-        this.#element = undefined;
-      },
+    return () => {
+      cancelAnimationFrame(this.#frame);
+      this.#element = undefined;
     };
   }
 

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         [
             "openai_rest",
             "openai_realtime",
+            "deepgram",
             "native_keys",
             "native_live",
             "native_server",

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from verbatim.dialects import (
+    deepgram,
     fastwhisper,
     fastwhisper,
     microservice,
@@ -46,6 +47,7 @@ DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
     {
         openai_rest.NAME: openai_rest.dialect,
         openai_realtime.NAME: openai_realtime.dialect,
+        deepgram.NAME: deepgram.dialect,
         native_keys.NAME: native_keys.dialect,
         native_live.NAME: native_live.dialect,
         fastwhisper.NAME: fastwhisper.dialect,

@@ -36,10 +36,15 @@ class ErrorResponder:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The response for an error met while serving `scope`."""
-        shown = public_error(error, notes_of(scope))
+        notes = notes_of(scope)
+        shown = public_error(error, notes)
+        told_status = status or STATUS_OF_KIND[shown.kind]
         owner = owner_of(self.dialects, scope["path"])
-        renderer = owner.render_error if owner else self.fallback
-        response = renderer(shown, status or STATUS_OF_KIND[shown.kind])
+        if owner is not None and owner.render_numbered is not None:
+            response = owner.render_numbered(shown, told_status, notes.request_id)
+        else:
+            renderer = owner.render_error if owner else self.fallback
+            response = renderer(shown, told_status)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             response.headers.setdefault("www-authenticate", "Bearer")
         response.headers.update(headers or {})

@@ -38,6 +38,9 @@ STATUS_OF_KIND: Final[Mapping[ErrorKind, HTTPStatus]] = MappingProxyType(
 ErrorRenderer = Callable[[VerbatimError, int], Response]
 """An error and the status it is sent with, as a response in the dialect's own shape."""
 
+NumberedErrorRenderer = Callable[[VerbatimError, int, str], Response]
+"""The same for shapes that hold the request's id."""
+
 
 def _nothing() -> None:
     return None
@@ -69,6 +72,7 @@ class Dialect:
         root: what it adds to `GET /`.
         health: what it adds to `GET /health`.
         drain: called when the server begins to stop; for connections that nothing else would end.
+        render_numbered: takes the place of `render_error` where the shape holds the request's id.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Dialect:
     root: StatusPart | None = None
     health: StatusPart | None = None
     drain: Callable[[], None] = _nothing
+    render_numbered: NumberedErrorRenderer | None = None
 
 
 def owner_of(dialects: Iterable[Dialect], path: str) -> Dialect | None:

@@ -129,14 +129,21 @@ class LiveSocket:
         self._limits = limits
         self._closed = False
 
-    async def accept(self, subprotocol: str | None = None) -> None:
+    async def accept(
+        self, subprotocol: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Begin to talk.
+
+        Args:
+            subprotocol: that is agreed on.
+            headers: further ones of the answer to the handshake.
 
         Raises:
             SocketClosedError: the client has gone already.
         """
         try:
-            await self._websocket.accept(subprotocol)
+            told = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+            await self._websocket.accept(subprotocol, told)
         except _GONE as error:
             raise self._gone(error) from error
 

@@ -51,6 +51,11 @@ class LiveSession(Protocol):
         ...
 
     @property
+    def heard_s(self) -> float:
+        """Seconds of audio that were listened to so far: speech in them was told, or is none."""
+        ...
+
+    @property
     def options(self) -> LiveOptions:
         """As last updated."""
         ...

@@ -97,6 +97,11 @@ class StreamSession:
         return self._inbox.position / SAMPLE_RATE_HZ
 
     @property
+    def heard_s(self) -> float:
+        """Seconds of audio that were listened to so far."""
+        return self._floor.heard.position / SAMPLE_RATE_HZ
+
+    @property
     def options(self) -> LiveOptions:
         """As last updated."""
         return self._options

@@ -69,6 +69,20 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for HTTPS and WSS, beside port; 0 takes a free one. Needs tls_cert.",
+    )
+    tls_cert: UserPath | None = Field(
+        None,
+        description="Certificate, PEM, for tls_port; without tls_port, port itself is encrypted. "
+        "`verbatim cert` makes one.",
+    )
+    tls_key: UserPath | None = Field(
+        None, description="The certificate's private key, PEM, if it is not in the same file."
+    )
     dialects: Annotated[list[str], BeforeValidator(_split_commas)] = Field(
         [
             "openai_rest",
@@ -456,7 +470,7 @@ def _origins(given: Mapping[str, Any]) -> dict[str, tuple[SourceKind, str]]:
     like = {**toml, **environment, **given}.get("like")
     older = read_variables(os.environ).variables
     found: dict[str, tuple[SourceKind, str]] = {}
-    found |= {name: ("like", f"like {like}") for name in profile(like)}
+    found |= dict.fromkeys(profile(like), ("like", f"like {like}"))
     found |= {name: ("environment", known) for name, known in older.items()}
     found |= {name: ("file", str(path)) for name in toml}
     found |= {name: ("environment", variable(name)) for name in environment}

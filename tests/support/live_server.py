@@ -32,7 +32,8 @@ from verbatim.scheduling.admission import Admission
 from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.server.app import create_app, new_metrics
 from verbatim.server.drain import Drain
-from verbatim.server.serve import listen, serving_own_ports, uvicorn_config
+from verbatim.server.listeners import addresses, open_listeners
+from verbatim.server.serve import DrainingServer, serving_own_ports, uvicorn_config
 from verbatim.settings import Settings
 from verbatim.store.database import Database, open_database
 from verbatim.wire.context import Context
@@ -85,6 +86,8 @@ class LiveServer:
     logs: Logs
     database: Database
     loop: asyncio.AbstractEventLoop
+    secure_url: str = ""
+    """Where connections are encrypted; empty for nowhere."""
 
     def stop_soon(self) -> None:
         """What a signal does: take no new work, and let what runs end."""
@@ -196,11 +199,18 @@ class _ServerThread(threading.Thread):
         drain = Drain()
         metrics = new_metrics(context, drain)
         app = create_app(context, drain=drain, metrics=metrics)
-        self._server = uvicorn.Server(
-            uvicorn_config(app, self._settings.max_message_bytes)
+        here = {"host": "127.0.0.1", "port": 0}
+        listeners = open_listeners(self._settings.model_copy(update=here))
+        self._server = DrainingServer(
+            uvicorn_config(app, self._settings.max_message_bytes),
+            drain,
+            self._settings.drain_s,
+            context.clock,
+            context.spool.remove_folder,
+            listeners.secure,
         )
-        (listener,) = listen("127.0.0.1", 0)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        secure = listeners.secure.sockets if listeners.secure else ()
+        (url,) = (f"http://{address}" for address in addresses(listeners.plain))
         self._live = LiveServer(
             url,
             self._engine,
@@ -209,10 +219,11 @@ class _ServerThread(threading.Thread):
             self._logs,
             database,
             asyncio.get_running_loop(),
+            next((f"https://{address}" for address in addresses(secure)), ""),
         )
         async with serving_own_ports(context, drain, metrics):
             self._serving.set()
-            await self._server.serve(sockets=[listener])
+            await self._server.serve(sockets=listeners.plain)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from verbatim.domain.errors import UnavailableError
 from verbatim.engine.downloads import DownloadProgress
 from verbatim.server.drain import Drain
-from verbatim.server.serve import DrainingServer, in_daemon_thread, listen, log_progress
+from verbatim.server.listeners import listen
+from verbatim.server.serve import DrainingServer, in_daemon_thread, log_progress
 
 
 def test_a_free_port_is_taken_on_every_address_of_the_host() -> None:

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "models": ("verbatim.cli.models", "List, fetch, show and remove models."),
     "service": ("verbatim.cli.service", "Let systemd start the server with the machine."),
     "keys": ("verbatim.cli.keys", "Make, list, revoke and import API keys."),
+    "cert": ("verbatim.cli.cert", "Make a certificate for HTTPS and WSS."),
     "settings": ("verbatim.cli.settings", "Show every setting, its value and where it is from."),
     "bench": ("verbatim.cli.bench", "Measure a model on recordings of your own."),
     "loadtest": ("verbatim.cli.loadtest", "Ask a server for many transcriptions at once."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin
 
@@ -22,17 +22,23 @@ Flags: TypeAlias = dict[str, Any]
 """What the command line said of each setting; None where it said nothing."""
 
 
-def with_setting_flags(command: Callable[[Flags], None]) -> Callable[..., None]:
+def with_setting_flags(
+    command: Callable[[Flags], None], more: Sequence[inspect.Parameter] = ()
+) -> Callable[..., None]:
     """A command that takes every setting as a flag; it is called with all of them.
 
     Values stay text here: the settings check them, as they do those of the environment.
+
+    Args:
+        command: to be called.
+        more: parameters besides the settings, which it is given too.
     """
 
     def taking_flags(**flags: Any) -> None:
         command(flags)
 
     parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
-    return _described(taking_flags, command, parameters)
+    return _described(taking_flags, command, [*parameters, *more])
 
 
 def warn_of_unknown_variables() -> None:

@@ -16,7 +16,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from verbatim.dialects import (
     deepgram,
     fastwhisper,
-    fastwhisper,
     microservice,
     native_keys,
     native_live,

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from types import FrameType
 from typing import Final, NoReturn, TypeVar
@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from verbatim.access.opening import create_first_keys, open_access
 from verbatim.access.policy import Policy, is_loopback, policy_of
 from verbatim.dialects import wyoming
-from verbatim.domain.errors import UnavailableError, VerbatimError
+from verbatim.domain.errors import VerbatimError
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.downloads import DownloadProgress
 from verbatim.engine.known_models import AUTO
@@ -32,12 +32,18 @@ from verbatim.server.drain import Drain
 from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
 from verbatim.server.http_protocol import PatientHttp
+from verbatim.server.listeners import (
+    SecureListeners,
+    addresses,
+    listen,
+    open_listeners,
+)
 from verbatim.server.logs import configure_logging
 from verbatim.server.metrics import Metrics
 from verbatim.server.tcp_listener import serving_tcp
 from verbatim.server.version import installed_version
 from verbatim.server.websocket_protocol import BoundedWebSockets
-from verbatim.settings import MIB, Settings, flag
+from verbatim.settings import MIB, Settings
 from verbatim.store.database import open_database
 from verbatim.wire.body import Pace
 from verbatim.wire.context import Context
@@ -54,7 +60,6 @@ ABORT_GRACE_S: Final = 5
 """After the drain time, for telling clients that they were cut off."""
 UPLOADS_ON_THEIR_WAY: Final = 16
 """Files in the spool besides those of running and waiting transcriptions."""
-BACKLOG: Final = 2048
 DESCRIPTORS: Final = 65_536
 """Shells commonly allow 1,024, which a thousand idle connections use up."""
 KEEP_ALIVE_S: Final = 75
@@ -74,6 +79,7 @@ class DrainingServer(uvicorn.Server):
         drain_s: how long running requests may take.
         clock: seconds that only rise.
         on_force: called in the signal's handler before the process ends.
+        secure: where it listens for encrypted connections too.
     """
 
     def __init__(
@@ -83,14 +89,28 @@ class DrainingServer(uvicorn.Server):
         drain_s: float,
         clock: Callable[[], float],
         on_force: Callable[[], None],
+        secure: SecureListeners | None = None,
     ) -> None:
         super().__init__(config)
         self._drain = drain
         self._drain_s = drain_s
         self._clock = clock
         self._on_force = on_force
+        self._secure = secure
         self._signal: int | None = None
         self._deadline_s: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; on the encrypted sockets with the same application and state."""
+        await super().startup(sockets=sockets)
+        if self._secure is not None:
+            self.servers += await self._secure.serve(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        # As uvicorn makes them in its own `startup`, which knows one kind of socket only.
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # uvicorn's protocols'
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note the first signal, end at the second; uvicorn's own would die of the signal.
@@ -160,7 +180,7 @@ def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
 
 async def _serve(settings: Settings, opener: ServiceOpener) -> None:
     policy = policy_of(settings)
-    listeners = listen(settings.host, settings.port)
+    listeners = open_listeners(settings)
     catalog = Catalog(settings)
     drain = Drain()
     max_files = settings.max_running + settings.max_waiting + UPLOADS_ON_THEIR_WAY
@@ -182,12 +202,17 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             app = create_app(context, drain=drain, readiness=readiness, metrics=metrics)
             config = uvicorn_config(app, settings.max_message_bytes)
             server = DrainingServer(
-                config, drain, settings.drain_s, context.clock, spool.remove_folder
+                config,
+                drain,
+                settings.drain_s,
+                context.clock,
+                spool.remove_folder,
+                listeners.secure,
             )
-            _log_addresses(listeners)
+            listeners.log_addresses()
             async with serving_own_ports(context, drain, metrics):
                 preloading = asyncio.create_task(_preload(context, readiness, server))
-                await server.serve(sockets=listeners)
+                await server.serve(sockets=listeners.plain)
             preloading.cancel()
             loaded = (await asyncio.gather(preloading, return_exceptions=True))[0]
             if isinstance(loaded, Exception):
@@ -233,47 +258,12 @@ async def serving_own_ports(
             dialect = make(context)
             if dialect is None:
                 continue
-            listeners = listen(dialect.host, dialect.port, dialect.settings_prefix)
+            prefix = dialect.settings_prefix
+            listeners = listen(dialect.host, dialect.port, (f"{prefix}host", f"{prefix}port"))
             await stack.enter_async_context(serving_tcp(dialect, listeners, drain, metrics))
-            for address in _addresses(listeners):
+            for address in addresses(listeners):
                 log.info("listening", dialect=dialect.name, url=f"tcp://{address}")
         yield
-
-
-def listen(host: str, port: int, settings_prefix: str = "") -> list[socket.socket]:
-    """Sockets that listen on every address of a host name; port 0 takes a free one.
-
-    Args:
-        host: name or address.
-        port: the same on all of them.
-        settings_prefix: of the settings that hold these, for the error's message.
-
-    Raises:
-        UnavailableError: the address is taken, or is not one of this machine's.
-    """
-    listeners: list[socket.socket] = []
-    try:
-        found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        for family, _, _, _, address in dict.fromkeys(found):
-            taken = listeners[0].getsockname()[1] if listeners else port
-            listener = socket.create_server(
-                (str(address[0]), taken), family=family, backlog=BACKLOG
-            )
-            listeners.append(listener)
-            # Connections inherit it. asyncio sets it on sockets of its own making only, and a
-            # second small message would wait 40 ms for the first one's delayed acknowledgement.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        for listener in listeners:
-            listener.close()
-        raise UnavailableError(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another with "
-            f"{flag(f'{settings_prefix}host')} and {flag(f'{settings_prefix}port')}, or stop what "
-            "uses this one."
-        ) from error
-    return listeners
 
 
 def allow_descriptors(wanted: int = DESCRIPTORS) -> int:
@@ -308,17 +298,6 @@ def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config
 def _warn_if_open(settings: Settings, policy: Policy) -> None:
     if not policy.required and not is_loopback(settings.host):
         log.warning("everybody who can reach this address may use it: no_auth is set")
-
-
-def _log_addresses(listeners: list[socket.socket]) -> None:
-    for address in _addresses(listeners):
-        log.info("listening", url=f"http://{address}")
-
-
-def _addresses(listeners: list[socket.socket]) -> Iterator[str]:
-    for listener in listeners:
-        host, port = listener.getsockname()[:2]
-        yield f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def log_progress() -> Callable[[DownloadProgress], None]:

@@ -187,7 +187,7 @@ def test_who_waits_is_told_the_place_in_the_line(tmp_path: Path) -> None:
         for number in range(3):
             threads.append(threading.Thread(target=ask, args=(number,)))
             threads[-1].start()
-            wait_until(lambda n=number: sum(load_of(server)) == n + 1)
+            wait_for_load(server, number + 1)
         hold.release()
         for thread in threads:
             thread.join()
@@ -201,9 +201,9 @@ def test_who_waits_is_told_the_place_in_the_line(tmp_path: Path) -> None:
     assert all(events[-1]["type"] == "done" for events in told.values())
 
 
-def load_of(server: LiveServer) -> tuple[int, int]:
-    load = server.context.service.load()
-    return load.running, load.waiting
+def wait_for_load(server: LiveServer, count: int) -> None:
+    load = server.context.service.load
+    wait_until(lambda: load().running + load().waiting == count)
 
 
 def test_a_comment_breaks_a_long_silence(tmp_path: Path) -> None:

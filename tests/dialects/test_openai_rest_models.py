@@ -50,15 +50,16 @@ def test_the_list_names_what_is_installed_and_the_default(
     with server.client() as http:
         body = http.get("/v1/models").json()
     assert_valid("ListModelsResponse", body)
-    assert {"name": "tiny", "loaded": False, "device": None} in body["models"]
+    absent = {"loaded": False, "device": None, "memory_bytes": None}
+    assert {"name": "tiny", **absent} in body["models"]
 
 
 def test_the_list_says_what_is_loaded(client: OpenAI, server: LiveServer) -> None:
     server.post(model="tiny")
     with server.client() as http:
         models = http.get("/v1/models").json()["models"]
-    # The fake engine calls itself so; a real one has its own name.
-    assert not any(model["loaded"] for model in models)
+    (loaded,) = (model for model in models if model["loaded"])
+    assert loaded == {"name": "tiny", "loaded": True, "device": "cpu", "memory_bytes": 0}
     assert [model.model for model in server.context.service.loaded_models()] == ["fake"]
 
 

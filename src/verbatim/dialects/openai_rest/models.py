@@ -36,12 +36,17 @@ class _ModelRoutes:
     async def list(self) -> dict[str, Any]:
         """The models on this machine, and the names that mean the default one."""
         created = await asyncio.to_thread(_installed, self._context.catalog)
-        loaded = {model.model: model.device for model in self._context.service.loaded_models()}
+        loaded = {model.name: model for model in self._context.service.resident_models()}
         return {
             "object": "list",
             "data": [_model(name, when) for name, when in created.items()],
             "models": [
-                {"name": name, "loaded": name in loaded, "device": loaded.get(name)}
+                {
+                    "name": name,
+                    "loaded": name in loaded,
+                    "device": loaded[name].description.device if name in loaded else None,
+                    "memory_bytes": loaded[name].memory_bytes if name in loaded else None,
+                }
                 for name in created
                 if not means_default(name)
             ],

@@ -241,7 +241,7 @@ class Settings(BaseSettings):
         None, description="Where uploads wait on disk; the system's temporary folder if not set."
     )
     max_running: int = Field(
-        4, gt=0, description="Transcriptions that run at the same time; others wait."
+        16, gt=0, description="Transcriptions that run at the same time; others wait."
     )
     max_waiting: int = Field(
         64, ge=0, description="Transcriptions that may wait; more are told to come back (429)."

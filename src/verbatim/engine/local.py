@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Unpack
@@ -172,7 +173,7 @@ class LocalEngine:
         batch = options.batch_size or (CPU_BATCH_WINDOWS if on_cpu else CUDA_BATCH_WINDOWS)
         languages = tokenizer.languages if model.is_multilingual else ("en",)
         lengths_s = SHORT_LENGTHS_S if options.short_context else FULL_LENGTH_S
-        decoder = Decoder(_Model(model, encode), tokenizer, features, languages, lengths_s)
+        decoder = Decoder(_Model(model, encode, workers), tokenizer, features, languages, lengths_s)
         # Missing GPU libraries only show when something is computed.
         decoder.run([decoder.make_ready(Window(np.zeros(SAMPLE_RATE_HZ, np.int16), options=TRIAL))])
         return cls(
@@ -215,30 +216,31 @@ class LocalEngine:
 class _Model:
     """CTranslate2's Whisper as a `WhisperModel`."""
 
-    def __init__(self, model: Any, encode: Encode | None = None) -> None:
+    def __init__(self, model: Any, encode: Encode | None = None, workers: int = 1) -> None:
         self._model = model
         self._encode = encode
+        self._workers = workers
         self._lock = Lock()
         self._busy = 0
         # With several GPUs any of them may take the next step, so arrays meet on the CPU.
         self._to_cpu = model.device == "cuda" and len(model.device_index) > 1
 
     @contextmanager
-    def _at_work(self) -> Iterator[bool]:
-        """For the time of a call; tells whether it is the only one."""
+    def _at_work(self, most: int = 1) -> Iterator[int]:
+        """For the time of a call; tells how many workers it has, up to `most`, and at least one."""
         with self._lock:
-            self._busy += 1
-            alone = self._busy == 1
+            taken = max(1, min(most, self._workers - self._busy))
+            self._busy += taken
         try:
-            yield alone
+            yield taken
         finally:
             with self._lock:
-                self._busy -= 1
+                self._busy -= taken
 
     def encode(self, mel: Array) -> Storage:
         if self._encode is not None:
-            with self._at_work() as alone:
-                output = self._encode(mel, alone=alone)
+            with self._at_work(most=self._workers) as taken:
+                output = self._encode(mel, alone=taken == self._workers)
             elsewhere: Storage = ctranslate2.StorageView.from_array(output)
             return elsewhere
         view = ctranslate2.StorageView.from_array(mel)
@@ -259,15 +261,20 @@ class _Model:
     def generate(
         self, encoded: Storage, prompts: Sequence[Sequence[int]], **options: Unpack[SearchOptions]
     ) -> Sequence[Generation]:
-        with self._at_work():
-            found: Sequence[Generation] = self._model.generate(
-                encoded,
-                [list(prompt) for prompt in prompts],
-                return_scores=True,
-                return_no_speech_prob=True,
-                **options,
-            )
-        return found
+        # A worker that has nothing to do takes a share of the rows.
+        with self._at_work(most=len(prompts)) as taken:
+            calls = [
+                self._model.generate(
+                    encoded if taken == 1 else self.select(encoded, rows),
+                    [list(prompts[row]) for row in rows],
+                    return_scores=True,
+                    return_no_speech_prob=True,
+                    asynchronous=True,
+                    **options,
+                )
+                for rows in _shares(len(prompts), taken)
+            ]
+            return [waiting.result() for call in calls for waiting in call]
 
     def align(
         self,
@@ -286,6 +293,12 @@ def _encode(model: Any, mel: Array, *, alone: bool = True) -> Array:
     """CTranslate2's encoder as an `Encode`."""
     del alone
     return np.asarray(model.encode(ctranslate2.StorageView.from_array(mel)))
+
+
+def _shares(rows: int, workers: int) -> list[range]:
+    """Rows for each of some workers, as even as can be."""
+    bounds = [rows * worker // workers for worker in range(workers + 1)]
+    return [range(*span) for span in pairwise(bounds)]
 
 
 def _parallel(options: LoadOptions, cores: int) -> tuple[int, int]:

@@ -281,6 +281,11 @@ class Settings(BaseSettings):
         description="Seconds that a live session waits for a client whose connection broke; "
         "0: it ends with the connection.",
     )
+    debug_audio: UserPath | None = Field(
+        None,
+        description="Folder for what live sessions hear, one WAV file each, to find faults; "
+        "nobody removes them.",
+    )
 
     # Wyoming
     wyoming_port: int | None = Field(

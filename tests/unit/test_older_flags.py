@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +66,7 @@ def test_debugging(settings_of: Run) -> None:
     assert settings_of("--debug").log_level == "debug"
     assert settings_of("--debug", "--log-level", "error").log_level == "error"
     assert settings_of().log_level == "info"
+    assert settings_of("--debug-dir", "heard").debug_audio == Path("heard")
 
 
 def test_they_are_not_advertised() -> None:

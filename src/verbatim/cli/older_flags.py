@@ -28,6 +28,7 @@ RENAMED: Final = MappingProxyType(
         "wss_port": "tls_port",
         "ssl_cert": "tls_cert",
         "ssl_key": "tls_key",
+        "debug_dir": "debug_audio",
     }
 )
 """Each flag that is one of ours under another name."""

@@ -88,6 +88,7 @@ def live_limits(settings: Settings) -> LiveLimits:
     return LiveLimits(
         settings.max_live_sessions,
         SessionTimes(settings.live_idle_s or None, settings.max_live_s or None),
+        settings.debug_audio,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from verbatim.domain.errors import OverloadedError, UnavailableError
@@ -15,6 +16,7 @@ from verbatim.pipeline.live import LiveLoad
 from verbatim.pipeline.live.engine import EngineSource
 from verbatim.pipeline.live.options import check_options
 from verbatim.pipeline.live.session import SessionTimes, StreamSession
+from verbatim.pipeline.live.tap import open_folder
 from verbatim.scheduling.dispatcher import Dispatcher
 
 RETRY_S: Final = 10.0
@@ -23,15 +25,17 @@ STOPPING: Final = "The server is stopping; connect again in a moment."
 
 @dataclass(frozen=True, slots=True)
 class LiveLimits:
-    """Bounds on live sessions.
+    """Bounds on live sessions, and what is kept of them.
 
     Attributes:
         max_sessions: at the same time.
         times: how long each may last.
+        debug_audio: folder for what they hear; None: nothing is kept.
     """
 
     max_sessions: int = 64
     times: SessionTimes = field(default_factory=SessionTimes)
+    debug_audio: Path | None = None
 
 
 class LiveService:
@@ -42,6 +46,9 @@ class LiveService:
         vad: shared by all sessions.
         limits: see there.
         clock: seconds that only rise.
+
+    Raises:
+        UnavailableError: the folder for audio cannot be written to.
     """
 
     def __init__(
@@ -58,6 +65,8 @@ class LiveService:
         self._sessions: set[StreamSession] = set()
         self._opening = 0
         self._draining = False
+        if limits.debug_audio is not None:
+            open_folder(limits.debug_audio)
 
     def load(self) -> LiveLoad:
         """How many sessions there are."""
@@ -89,6 +98,8 @@ class LiveService:
             self._clock,
             self._sessions.discard,
         )
+        if self._limits.debug_audio is not None:
+            session.write_down(self._limits.debug_audio)
         self._sessions.add(session)
         if self._draining:
             session.end(SessionEnd.DRAINING)

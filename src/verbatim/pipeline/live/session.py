@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -28,6 +29,7 @@ from verbatim.pipeline.live.inbox import Clear, Commit, Finish, Inbox, Update
 from verbatim.pipeline.live.listener import Listener
 from verbatim.pipeline.live.options import check_options
 from verbatim.pipeline.live.second_pass import SecondPasses
+from verbatim.pipeline.live.tap import AudioTap
 
 ID_BYTES: Final = 16
 
@@ -76,6 +78,7 @@ class StreamSession:
         self._source, self._owner, self._clock = source, owner, clock
         self._times = times
         self._on_end = on_end
+        self._tap: AudioTap | None = None
         self._options = options
         self._engine = engine
         self._engines = [engine]
@@ -110,11 +113,18 @@ class StreamSession:
         """The model that listens."""
         return self._engine.describe()
 
+    def write_down(self, folder: Path) -> None:
+        """Keep what is heard from now on, for who looks for a fault."""
+        self._tap = AudioTap(folder, self.id)
+
     async def feed(self, samples: AnyAudio) -> None:
         """Hear more audio; see `LiveSession.feed`."""
         self._feeding += 1
+        pcm = as_pcm(samples)
         try:
-            await self._inbox.put(as_pcm(samples))
+            if self._tap is not None:
+                await self._tap.write(pcm)
+            await self._inbox.put(pcm)
         finally:
             self._feeding -= 1
             self._fed_at_s = self._clock()
@@ -178,6 +188,8 @@ class StreamSession:
         self._second_passes.cancel()
         for engine in self._engines:
             await engine.aclose()
+        if self._tap is not None:
+            await self._tap.aclose()
         self._on_end(self)
 
     async def _live(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from verbatim.domain.addresses import checked_url
 from verbatim.domain.errors import BadRequestError
 
 LikeName: TypeAlias = Literal[
@@ -182,6 +183,11 @@ def _model_size(value: str, _: Environment) -> Values:
     return {"model": value}
 
 
+def _back_ends(value: str, _: Environment) -> Values:
+    urls = [url.strip() for url in value.split(",") if url.strip()]
+    return {"backend_url": [checked_url(url) for url in urls]}
+
+
 def _positive(value: str, least: int = 1) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < least:
         raise ValueError(f"{value!r} is no whole number from {least} on")
@@ -284,6 +290,14 @@ OLDER_VARIABLES: Final = (
         "CUDA's driver hides all other GPUs and numbers these from 0 on, so all of these are used; "
         "`-1` or nothing means the CPU.",
         _cuda_devices,
+        common=True,
+    ),
+    OlderVariable(
+        "BACKEND_URL",
+        "zh-TW service",
+        ("backend_url",),
+        "Servers to which the work is passed on.",
+        _back_ends,
         common=True,
     ),
 )

@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from verbatim.domain.addresses import checked_url
 from verbatim.domain.errors import BadRequestError
 from verbatim.older_servers import PROFILES, LikeName, Values, read_variables
 
@@ -42,6 +43,7 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+Url: TypeAlias = Annotated[str, AfterValidator(checked_url)]
 UserPath: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -180,6 +182,22 @@ class Settings(BaseSettings):
         ge=0,
         description="Memory of a model's process, in bytes, above which it is replaced between "
         "two batches; 0: no limit.",
+    )
+
+    # Back ends
+    backend_url: Annotated[list[Url], BeforeValidator(_split_commas)] = Field(
+        [],
+        description="Servers to which recordings are passed on, Verbatim's or the older zh-TW "
+        "service's: http://HOST:PORT, one or several. This server then has no model of its own.",
+    )
+    backend_api_key: SecretStr | None = Field(
+        None, min_length=1, description="The key that is shown to these servers."
+    )
+    backend_silence_s: float = Field(
+        600.0,
+        gt=0,
+        description="Longest time, in seconds, that such a server may say nothing; Verbatim says "
+        "something every 15 s, an older one when it is done.",
     )
 
     # Models in memory
@@ -462,6 +480,7 @@ def _problems(error: ValidationError, given: Mapping[str, Any]) -> str:
         name = str(detail["loc"][0])
         unknown = detail["type"] == "extra_forbidden"
         what = "there is no such setting" if unknown else str(detail["msg"])
+        what = what.removeprefix("Value error, ")
         where = f" (from {origins[name][1]})" if name in origins else ""
         lines.append(f"{name}: {what}{where}")
     return "; ".join(lines)

@@ -64,6 +64,10 @@ def source_of(name: str, **flags: object) -> SettingSource:
         ({"MODEL_SIZE": "base.en"}, {"model": "base.en"}),
         ({"MODEL_SIZE": "/models/ours"}, {"model": "/models/ours"}),
         ({"WHISPER_DEFAULT_MODEL": "tiny", "MODEL_SIZE": "base"}, {"model": "tiny"}),
+        (
+            {"BACKEND_URL": "http://gpu-1:8799, https://gpu-2"},
+            {"backend_url": ["http://gpu-1:8799", "https://gpu-2"]},
+        ),
         ({CUDA_VISIBLE_DEVICES: "3"}, {"device": "auto", "device_indexes": [0]}),
         ({CUDA_VISIBLE_DEVICES: "2, 3"}, {"device_indexes": [0, 1]}),
         ({CUDA_VISIBLE_DEVICES: "GPU-1f,GPU-2e"}, {"device_indexes": [0, 1]}),
@@ -136,6 +140,8 @@ def test_a_bad_value_of_their_own_is_named(
         ("TORCH_THREADS", "-1", "no whole number"),
         ("MAX_FILE_SIZE", "100MB", "'100MB' is no whole number"),
         ("MODEL_SIZE", "7b", "'7b' is no size of Whisper"),
+        ("BACKEND_URL", "/api", "'/api' is no http:// or https:// address"),
+        ("BACKEND_URL", "http://[", "Invalid IPv6 URL"),
     ],
 )
 def test_a_common_name_set_by_chance_stops_nothing(
@@ -154,7 +160,7 @@ def test_a_common_name_set_by_chance_stops_nothing(
 @given(
     st.dictionaries(
         st.sampled_from([known.name for known in OLDER_VARIABLES if known.common]),
-        st.text(max_size=20),
+        st.one_of(st.text(max_size=20), st.from_regex(r"\Ahttps?://.{1,9}\Z")),
     )
 )
 def test_whatever_common_names_hold_there_are_settings(environment: dict[str, str]) -> None:

@@ -108,6 +108,22 @@ def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("gpu-1:8799", "backend_url.*'gpu-1:8799' is no http:// or https:// address"),
+        ("http://me:secret@gpu-1", "backend_url.*would be seen in logs; set backend_api_key"),
+    ],
+)
+def test_addresses_of_back_ends_are_checked(
+    monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setenv("VERBATIM_BACKEND_URL", url)
+    with pytest.raises(BadRequestError, match=words) as caught:
+        load_settings()
+    assert "secret@" not in caught.value.message
+
+
 def test_misspelt_variables_are_noticed() -> None:
     environment = {"VERBATIM_PROT": "1", "VERBATIM_PORT": "1", CONFIG_VARIABLE: "x", "PATH": "y"}
     assert unknown_variables(environment) == ("VERBATIM_PROT",)

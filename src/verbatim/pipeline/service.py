@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
@@ -177,6 +177,16 @@ class Run:
             self._work.leave()
 
 
+class Elsewhere(Protocol):
+    """Other servers, to which recordings are passed on."""
+
+    def transcribe(
+        self, source: Path | bytes, request: TranscriptionRequest
+    ) -> AsyncGenerator[TranscriptionEvent]:
+        """As `pipeline.transcribe`, on whichever of them will do."""
+        ...
+
+
 class TranscriptionService:
     """Admits, joins, runs and cancels transcriptions.
 
@@ -207,6 +217,7 @@ class TranscriptionService:
         self._admission = admission
         self._drain_s = drain_s
         self._results: ResultCache | None = None
+        self._elsewhere: Elsewhere | None = None
         self._in_flight: dict[_Same, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -260,6 +271,10 @@ class TranscriptionService:
     def keep_results(self, results: ResultCache) -> None:
         """From now on results are kept; the service closes it."""
         self._results = results
+
+    def pass_on_to(self, elsewhere: Elsewhere) -> None:
+        """From now on no model of this server is used for recordings."""
+        self._elsewhere = elsewhere
 
     async def start(
         self,
@@ -354,6 +369,11 @@ class TranscriptionService:
     async def _transcribe(self, work: _Work, order: _Order, key: ResultKey | None) -> None:
         request, source, results = order.request, order.recording.source, self._results
         await order.place.wait()
+        if self._elsewhere is not None:
+            async with aclosing(self._elsewhere.transcribe(source, request)) as passed_on:
+                async for event in passed_on:
+                    work.add(event)
+            return
         async with (
             self._models.use(request.model) as model,
             aclosing(

@@ -25,6 +25,7 @@ from verbatim.domain.errors import VerbatimError
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.downloads import DownloadProgress
 from verbatim.engine.known_models import AUTO
+from verbatim.forwarding.front_end import front_end_settings, open_front_end
 from verbatim.pipeline.local_service import new_results, open_service
 from verbatim.pipeline.service import TranscriptionService
 from verbatim.server.app import create_app, new_metrics
@@ -155,12 +156,12 @@ ServiceOpener = Callable[[Settings, Catalog], AbstractAsyncContextManager[Transc
 """Makes the service for the time of a context."""
 
 
-def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
+def serve(settings: Settings, opener: ServiceOpener | None = None) -> int:
     """Serve until a signal ends it.
 
     Args:
         settings: of everything.
-        opener: makes the service; the real one, but for tests.
+        opener: makes the service; None: as the settings say, but for tests.
 
     Returns:
         The exit status: 0 after an orderly end, 1 when it could not start.
@@ -170,8 +171,10 @@ def serve(settings: Settings, opener: ServiceOpener = open_service) -> int:
     """
     configure_logging(settings)
     allow_descriptors()
+    if settings.backend_url:
+        settings, opener = front_end_settings(settings), opener or open_front_end
     try:
-        asyncio.run(_serve(settings, opener))
+        asyncio.run(_serve(settings, opener or open_service))
     except VerbatimError as error:
         log.error("the server cannot start", reason=error.message)
         return EXIT_FAILED

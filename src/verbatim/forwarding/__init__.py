@@ -1,0 +1,1 @@
+"""A front end without a model: it passes recordings on to servers that have one."""

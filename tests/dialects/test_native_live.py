@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,14 @@ import pytest
 from tests.support.audio_files import FORMATS, encode
 from tests.support.live_client import LiveClient
 from tests.support.live_server import Hold, LiveServer, live_server, wait_until
-from tests.support.spoken import SpokenEngine, spoken
+from tests.support.spoken import SpokenEngine, live_service, spoken
 from websockets.exceptions import InvalidStatus
 
+from verbatim.dialects.native_live.conversation import Conversation
 from verbatim.domain.audio import to_pcm
+from verbatim.domain.live import LiveOptions
+from verbatim.wire.live_audio import LiveFormat, open_live_audio
+from verbatim.wire.websocket import SocketClosedError
 
 SPEECH = spoken(0.5, "Hello there, my good friends.", 1.0, "Where are you going?", 0.8)
 SENTENCES = ["Hello there, my good friends.", "Where are you going?"]
@@ -240,6 +245,21 @@ class TestResuming:
             second.say(type="finish")
             list(second.hear_all())
             assert second.finals() == SENTENCES
+
+    async def test_what_comes_late_over_a_connection_that_was_replaced(self) -> None:
+        """The client was told that it did not arrive, and sends it again."""
+        async with live_service(SpokenEngine(SPEECH)) as service:
+            session = await service.open(LiveOptions(language="en"))
+            conversation = Conversation(session, open_live_audio(LiveFormat()), None, lambda: None)
+            first = conversation.attach()
+            conversation.check(first)
+            second = conversation.attach()
+            conversation.check(second)
+            with pytest.raises(SocketClosedError, match="another connection"):
+                conversation.check(first)
+            conversation.detach(second, 0.0)
+            async with asyncio.timeout(10):
+                await session.ended()
 
     def test_of_a_session_that_is_not_there(self, server: LiveServer) -> None:
         with LiveClient(server.url) as client:

@@ -56,6 +56,18 @@ class Conversation:
         self._closing: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._collect())
 
+    def check(self, attachment: int) -> None:
+        """Look whether it is this connection that serves the client.
+
+        What still comes over one that was replaced was not counted when the client came back, so
+        it is sent again on the other.
+
+        Raises:
+            SocketClosedError: it is another one.
+        """
+        if attachment != self._attachment:
+            raise SocketClosedError(CloseCode.POLICY, "The session goes on on another connection.")
+
     async def hear(self, data: bytes) -> None:
         """Take in a binary message. Raises as `LiveAudio.feed`."""
         self.received_bytes += len(data)
@@ -97,8 +109,7 @@ class Conversation:
         while self._last <= after and attachment == self._attachment:
             self._told.clear()
             await self._told.wait()
-        if attachment != self._attachment:
-            raise SocketClosedError(CloseCode.POLICY, "The session goes on on another connection.")
+        self.check(attachment)
         oldest = self._kept[0][0]
         if after + 1 < oldest:
             raise SlowReaderError

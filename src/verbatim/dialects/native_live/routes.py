@@ -184,6 +184,7 @@ class _Talk:
         mistakes = 0
         while self.failure is None:
             message = await self._socket.receive()
+            self._conversation.check(self._attachment)
             try:
                 if isinstance(message, bytes):
                     await self._take_audio(message)

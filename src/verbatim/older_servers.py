@@ -35,7 +35,15 @@ NO_GPU: Final = "-1"
 PROFILES: Final[Mapping[LikeName, Values]] = MappingProxyType(
     {
         "verbatim": {},
-        "fastwhisper": {"port": 8765, "max_running": 15, "max_upload_bytes": OLDER_UPLOAD_BYTES},
+        "fastwhisper": {
+            "port": 8765,
+            "tls_port": 8766,
+            "max_connections": 200,
+            "max_live_sessions": 200,
+            "max_running": 15,
+            "max_utterance_s": 300,
+            "max_upload_bytes": OLDER_UPLOAD_BYTES,
+        },
         "voxscribe": {"port": 8000},
         "microservice": {"port": 57001, "max_running": 20},
         "zhtw": {"port": 8496, "max_upload_bytes": OLDER_UPLOAD_BYTES},
@@ -43,6 +51,17 @@ PROFILES: Final[Mapping[LikeName, Values]] = MappingProxyType(
     }
 )
 """What each server does where nothing is said; the address stays ours, which is this machine."""
+
+
+def profile(said: Values) -> Values:
+    """What is different for the server that `like` names in what is said; nothing for no server.
+
+    Its port for encrypted connections is used where there is a certificate.
+    """
+    values = next((values for name, values in PROFILES.items() if name == said.get("like")), {})
+    if said.get("tls_cert") is not None:
+        return values
+    return {name: value for name, value in values.items() if name != "tls_port"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from pydantic_settings import (
 
 from verbatim.domain.addresses import checked_url
 from verbatim.domain.errors import BadRequestError
-from verbatim.older_servers import PROFILES, LikeName, Values, read_variables
+from verbatim.older_servers import LikeName, Values, profile, read_variables
 
 ENV_PREFIX = "VERBATIM_"
 CONFIG_VARIABLE = "VERBATIM_CONFIG"
@@ -384,12 +384,7 @@ class _Profile(_Values):
     """What the older server does that the sources before this one ask for."""
 
     def _values(self) -> Values:
-        return profile(self.current_state.get("like"))
-
-
-def profile(name: object) -> Values:
-    """What is different where Verbatim is to be like a server; nothing for a name that is none."""
-    return next((values for known, values in PROFILES.items() if known == name), {})
+        return profile(self.current_state)
 
 
 def config_file() -> Path:
@@ -491,11 +486,11 @@ def _origins(given: Mapping[str, Any]) -> dict[str, tuple[SourceKind, str]]:
     path = config_file()
     toml = TomlConfigSettingsSource(Settings, path)()
     environment = EnvSettingsSource(Settings)()
-    like = {**toml, **environment, **given}.get("like")
-    older = read_variables(os.environ).variables
+    older = read_variables(os.environ)
+    said = {**older.values, **toml, **environment, **given}
     found: dict[str, tuple[SourceKind, str]] = {}
-    found |= dict.fromkeys(profile(like), ("like", f"like {like}"))
-    found |= {name: ("environment", known) for name, known in older.items()}
+    found |= dict.fromkeys(profile(said), ("like", f"like {said.get('like')}"))
+    found |= {name: ("environment", known) for name, known in older.variables.items()}
     found |= {name: ("file", str(path)) for name in toml}
     found |= {name: ("environment", variable(name)) for name in environment}
     found |= {name: ("flag", flag(name)) for name in given}

@@ -189,7 +189,17 @@ def test_every_server_has_a_profile_of_settings_that_fit() -> None:
         ("local", {"port": 8000}),
         ("voxscribe", {"port": 8000}),
         ("microservice", {"port": 57001, "max_running": 20}),
-        ("fastwhisper", {"port": 8765, "max_running": 15, "max_upload_bytes": 104_857_600}),
+        (
+            "fastwhisper",
+            {
+                "port": 8765,
+                "tls_port": None,
+                "max_connections": 200,
+                "max_live_sessions": 200,
+                "max_running": 15,
+                "max_upload_bytes": 104_857_600,
+            },
+        ),
         ("zhtw", {"port": 8496, "max_upload_bytes": 104_857_600}),
     ],
 )
@@ -197,6 +207,17 @@ def test_what_each_server_does(name: str, settings: dict[str, object]) -> None:
     loaded = load_settings({"like": name})
     assert {setting: getattr(loaded, setting) for setting in settings} == settings
     assert loaded.host == "127.0.0.1"
+
+
+def test_the_encrypted_port_is_used_where_there_is_a_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"like": "fastwhisper", "tls_cert": "cert.pem"}
+    assert load_settings(said).tls_port == 8766
+    assert source_of("tls_port", **said).where == "like fastwhisper"
+    assert source_of("tls_port", like="fastwhisper").source == "default"
+    monkeypatch.setenv("VERBATIM_TLS_PORT", "0")
+    assert load_settings(said).tls_port == 0
 
 
 def test_anything_said_wins_over_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

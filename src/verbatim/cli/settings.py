@@ -49,8 +49,9 @@ _MARKDOWN_OLDER = """
 
 `verbatim serve --like microservice` takes the place of that server: its port, limits and defaults
 hold where nothing else is said. `verbatim settings --like microservice` shows them. The address is
-this machine's unless `--host` names another. What clients find is in
-[dialects](dialects/README.md), and does not depend on `--like`.
+this machine's unless `--host` names another, and `tls_port` counts where `tls_cert` names a
+certificate. What clients find is in [dialects](dialects/README.md), and does not depend on
+`--like`.
 
 | like | settings |
 |---|---|

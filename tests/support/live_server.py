@@ -30,6 +30,7 @@ from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
 from verbatim.scheduling.dispatcher import Dispatcher
+from verbatim.scheduling.telemetry import Telemetry
 from verbatim.server.app import create_app, new_metrics
 from verbatim.server.drain import Drain
 from verbatim.server.listeners import addresses, open_listeners
@@ -127,8 +128,10 @@ def fake_service(
 ) -> TranscriptionService:
     """The real service, whose models come from `load`."""
 
+    telemetry = Telemetry()
+
     async def dispatched(name: str) -> Dispatcher:
-        return Dispatcher(await load(name), clock=time.monotonic)
+        return Dispatcher(await load(name), clock=time.monotonic, telemetry=telemetry)
 
     return TranscriptionService(
         models=Residency(lambda name: catalog.resolve(name).name, dispatched),
@@ -136,6 +139,7 @@ def fake_service(
         admission=Admission(settings.max_running, settings.max_waiting, time.monotonic),
         drain_s=settings.drain_s,
         live=live_limits(settings),
+        telemetry=telemetry,
     )
 
 

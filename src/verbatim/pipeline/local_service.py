@@ -24,6 +24,7 @@ from verbatim.pipeline.service import TranscriptionService
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.scheduling.admission import Admission
 from verbatim.scheduling.dispatcher import Dispatcher
+from verbatim.scheduling.telemetry import Telemetry
 from verbatim.settings import Settings
 from verbatim.stages.decode_audio import DecodeLimits
 from verbatim.store.database import Database
@@ -40,9 +41,11 @@ async def open_service(
     settings: Settings, catalog: Catalog, clock: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[TranscriptionService]:
     """The service for the time of the context; closing it drains and frees the models."""
+    telemetry = Telemetry()
 
     async def load(name: str) -> Dispatcher:
-        return Dispatcher(await load_engine(settings, catalog, name, clock), clock=clock)
+        engine = await load_engine(settings, catalog, name, clock)
+        return Dispatcher(engine, clock=clock, telemetry=telemetry)
 
     service = TranscriptionService(
         models=Residency(
@@ -56,6 +59,7 @@ async def open_service(
         drain_s=settings.drain_s,
         live=live_limits(settings),
         clock=clock,
+        telemetry=telemetry,
     )
     try:
         yield service

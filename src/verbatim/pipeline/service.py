@@ -30,6 +30,7 @@ from verbatim.pipeline.result_cache import CacheOutcome, Caching, ResultCache, R
 from verbatim.pipeline.transcribe import Frontend, transcribe
 from verbatim.scheduling.admission import Admission, Load, Place
 from verbatim.scheduling.dispatcher import Dispatcher
+from verbatim.scheduling.telemetry import Stage, StageDone, Telemetry
 
 STOPPING: Final = "The server is stopping; send the request again in a moment."
 RETRY_WHILE_STOPPING_S: Final = 10.0
@@ -197,6 +198,7 @@ class TranscriptionService:
         drain_s: seconds that what runs gets to finish when the service is closed.
         live: bounds on live sessions.
         clock: seconds that only rise.
+        telemetry: is told how long things take.
 
     Attributes:
         live: where live sessions come from.
@@ -210,7 +212,10 @@ class TranscriptionService:
         drain_s: float,
         live: LiveLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self.telemetry: Final = telemetry or Telemetry()
+        self._clock = clock
         self.live: LiveSessions = LiveService(models, frontend.vad, live or LiveLimits(), clock)
         self._models = models
         self._frontend = frontend
@@ -368,7 +373,10 @@ class TranscriptionService:
 
     async def _transcribe(self, work: _Work, order: _Order, key: ResultKey | None) -> None:
         request, source, results = order.request, order.recording.source, self._results
+        queued_s = self._clock()
         await order.place.wait()
+        self._tell(Stage.QUEUE, queued_s)
+        placed_s = self._clock()
         if self._elsewhere is not None:
             async with aclosing(self._elsewhere.transcribe(source, request)) as passed_on:
                 async for event in passed_on:
@@ -383,11 +391,17 @@ class TranscriptionService:
             ) as events,
         ):
             keeps = key and results and await results.is_current(key, model, request.model)
+            self._tell(Stage.MODEL, placed_s)
+            begun_s = self._clock()
             async for event in events:
                 if keeps and key and results and isinstance(event, Finished):
                     # Before it is told, so that who asks again at once finds it.
                     results.keep(key, event.transcript)
                 work.add(event)
+            self._tell(Stage.TRANSCRIBE, begun_s)
+
+    def _tell(self, stage: Stage, began_s: float) -> None:
+        self.telemetry.tell(StageDone(stage, began_s, self._clock()))
 
     def _error_of(self, task: asyncio.Task[None]) -> VerbatimError | None:
         if task.cancelled():

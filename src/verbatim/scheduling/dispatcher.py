@@ -16,6 +16,7 @@ from verbatim.engine.batching import batch_key
 from verbatim.engine.protocol import Engine, EngineDescription, WindowsLostError
 from verbatim.scheduling.line import NEVER_S, Line, Waiting
 from verbatim.scheduling.policy import Limits, makes_way, next_batch
+from verbatim.scheduling.telemetry import BatchDone, Telemetry, WindowBegun
 
 MAX_WAITING_WINDOWS: Final = 1024
 """Of each priority; a window is up to 960 kB."""
@@ -86,6 +87,7 @@ class _Batch:
     turn: int
     task: asyncio.Task[None]
     begun: bool = False
+    begun_at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +136,7 @@ class Dispatcher:
         clock: seconds that only rise.
         max_waiting: windows of one priority that may wait; who brings more waits for room. No
             priority takes another's room.
+        telemetry: is told of windows and batches.
     """
 
     def __init__(
@@ -142,10 +145,12 @@ class Dispatcher:
         *,
         clock: Callable[[], float],
         max_waiting: int = MAX_WAITING_WINDOWS,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._description = engine.describe()
+        self._telemetry = telemetry or Telemetry()
         self._room = {priority: asyncio.Semaphore(max_waiting) for priority in Priority}
         self._line = Line()
         self._rows: dict[Waiting, _Row] = {}
@@ -279,9 +284,14 @@ class Dispatcher:
 
     def _note_begun(self, batch: _Batch) -> None:
         if not batch.begun:
-            batch.begun = True
+            batch.begun, batch.begun_at_s = True, self._clock()
             for row in batch.rows:
                 self._make_room(row)
+                self._tell_begun(row, batch.begun_at_s)
+
+    def _tell_begun(self, row: _Row, now_s: float) -> None:
+        waited_s = now_s - row.waiting.since_s
+        self._telemetry.tell(WindowBegun(self._description.model, row.waiting.priority, waited_s))
 
     def _recall(self, is_recalled: Callable[[_Batch], bool]) -> None:
         """Take batches that are not begun out of the engine, their windows back to their places."""
@@ -306,6 +316,9 @@ class Dispatcher:
             return  # It was recalled.
         self._batches.remove(batch)
         self._note_begun(batch)
+        if not failed:
+            took_s = self._clock() - batch.begun_at_s
+            self._telemetry.tell(BatchDone(self._description.model, len(batch.rows), took_s))
         if failed:
             # By the engine or the end of the program: whoever still waits must not wait for ever.
             for row in batch.rows:

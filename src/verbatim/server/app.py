@@ -170,6 +170,8 @@ def new_metrics(context: Context, drain: Drain) -> Metrics:
     }
     for name, (help_text, read) in watched.items():
         metrics.watch(name, help_text, read)
+    metrics.watch_models(service.resident_models)
+    service.telemetry.listen(metrics.on_happening)
     return metrics
 
 

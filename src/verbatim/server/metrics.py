@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
+from verbatim.domain.errors import ErrorKind
+from verbatim.engine.residency import ResidentModel
 from verbatim.pipeline.result_cache import CacheOutcome
+from verbatim.scheduling.telemetry import BatchDone, Happening, Stage, StageDone, WindowBegun
 from verbatim.server.activity import Activity
 from verbatim.wire.notes import RequestNotes
 
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "OTHER"
 REQUEST_BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+STAGE_BUCKETS_S: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+WINDOW_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
 REAL_TIME_FACTOR_BUCKETS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
@@ -69,17 +76,67 @@ class Metrics:
             buckets=REAL_TIME_FACTOR_BUCKETS,
             registry=registry,
         )
-
         self._cache = Counter(
             "verbatim_cache",
             "Transcriptions by what the cache said: hit, miss, or joined to one in flight.",
             ("outcome",),
             registry=registry,
         )
+        self._stages = Histogram(
+            "verbatim_stage_seconds",
+            "Time that transcriptions of files spend in each stage: receive, queue, model, "
+            "transcribe.",
+            ("stage",),
+            buckets=STAGE_BUCKETS_S,
+            registry=registry,
+        )
+        self._window_waits = Histogram(
+            "verbatim_window_wait_seconds",
+            "Time that windows wait for the device, by priority.",
+            ("model", "priority"),
+            buckets=STAGE_BUCKETS_S,
+            registry=registry,
+        )
+        self._batch_windows = Histogram(
+            "verbatim_batch_windows",
+            "Windows that are decoded together.",
+            ("model",),
+            buckets=WINDOW_BUCKETS,
+            registry=registry,
+        )
+        self._batch_seconds = Histogram(
+            "verbatim_batch_seconds",
+            "Time that the device takes for a batch.",
+            ("model",),
+            buckets=STAGE_BUCKETS_S,
+            registry=registry,
+        )
+        for stage in Stage:
+            # So that a graph has a line from the start.
+            self._stages.labels(stage.value)
+        for kind in ErrorKind:
+            self._errors.labels(kind.value)
+        for outcome in CacheOutcome:
+            self._cache.labels(outcome.value)
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Show a value that is read when the metrics are."""
         Gauge(f"verbatim_{name}", help_text, registry=self._registry).set_function(read)
+
+    def watch_models(self, read: Callable[[], Iterable[ResidentModel]]) -> None:
+        """Show the memory and the users of loaded models."""
+        self._registry.register(_Models(read))
+
+    def on_happening(self, happening: Happening) -> None:
+        """Count what is told from inside."""
+        match happening:
+            case StageDone(stage, began_s, ended_s):
+                self._stages.labels(stage.value).observe(ended_s - began_s)
+            case WindowBegun(model, priority, waited_s):
+                self._window_waits.labels(model, priority.value).observe(waited_s)
+            case BatchDone(model, windows, took_s):
+                self._batch_windows.labels(model).observe(windows)
+                self._batch_seconds.labels(model).observe(took_s)
 
     def on_request(
         self, notes: RequestNotes, route: str, method: str, status: int, seconds: float
@@ -130,3 +187,29 @@ class Metrics:
     def exposition(self) -> tuple[bytes, str]:
         """The text to serve, and its media type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+class _Models(Collector):
+    """Reads the loaded models whenever the metrics are: one that is gone has no line any more."""
+
+    def __init__(self, read: Callable[[], Iterable[ResidentModel]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of both metrics."""
+        memory = GaugeMetricFamily(
+            "verbatim_model_memory_bytes", "Main memory of a loaded model.", labels=["model"]
+        )
+        users = GaugeMetricFamily(
+            "verbatim_model_users", "Requests and sessions that use a model.", labels=["model"]
+        )
+        for resident in self._read():
+            memory.add_metric([resident.name], resident.memory_bytes)
+            users.add_metric([resident.name], resident.users)
+        yield memory
+        yield users
+
+    def describe(self) -> Iterator[Metric]:
+        """Their names, known without a look at the models."""
+        yield GaugeMetricFamily("verbatim_model_memory_bytes", "", labels=["model"])
+        yield GaugeMetricFamily("verbatim_model_users", "", labels=["model"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from verbatim.domain.errors import BadRequestError
+from verbatim.scheduling.telemetry import Stage, StageDone
 from verbatim.wire.body import body_chunks
 from verbatim.wire.context import Context
 from verbatim.wire.multipart import (
@@ -36,13 +37,14 @@ async def receive_form(
         VerbatimError: as `read_form`, `boundary_of`, `check_length` and `body_chunks` say.
         ClientDisconnect: the client went away.
     """
+    began_s = context.clock()
     limits = FormLimits(file_bytes=context.settings.max_upload_bytes)
     boundary = boundary_of(request.headers.get("content-type"))
     check_length(request.headers.get("content-length"), limits)
     async with contextlib.aclosing(body_chunks(request, context.pace)) as chunks:
         form = await read_form(boundary, chunks, context.spool, limits, on_part=on_part)
     if form.upload is not None:
-        notes_of(request.scope).upload_bytes = form.upload.size_bytes
+        _note(request, context, form.upload, began_s)
     return form
 
 
@@ -54,6 +56,7 @@ async def receive_body(request: Request, context: Context) -> Upload:
         VerbatimError: as `body_chunks`, `Spool.open` and `SpoolWriter.write` say.
         ClientDisconnect: the client went away.
     """
+    began_s = context.clock()
     limits = FormLimits(file_bytes=context.settings.max_upload_bytes, fields_bytes=0)
     check_length(request.headers.get("content-length"), limits)
     writer = context.spool.open()
@@ -67,8 +70,14 @@ async def receive_body(request: Request, context: Context) -> Upload:
     except BaseException:
         writer.discard()
         raise
-    notes_of(request.scope).upload_bytes = upload.size_bytes
+    _note(request, context, upload, began_s)
     return upload
+
+
+def _note(request: Request, context: Context, upload: Upload, began_s: float) -> None:
+    notes_of(request.scope).upload_bytes = upload.size_bytes
+    received = StageDone(Stage.RECEIVE, began_s, context.clock())
+    context.service.telemetry.tell(received)
 
 
 def required_file(form: Form, name: str = "file") -> Upload:

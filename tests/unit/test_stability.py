@@ -8,6 +8,7 @@ from verbatim.domain.transcript import Word
 from verbatim.stages.stability import (
     AGREEMENT_S,
     EDGE_S,
+    SHOWN_FIRST_PROBABILITY,
     Guess,
     StableText,
     advance,
@@ -15,6 +16,7 @@ from verbatim.stages.stability import (
     complete,
     delta,
     guess_after,
+    shown_tail,
     without_words,
     word_key,
 )
@@ -186,6 +188,49 @@ def test_words_keep_their_times_and_join_to_the_text() -> None:
     ]
 
 
+def shown(state: StableText, spaced: bool = True) -> str:
+    return shown_tail(state, spaced=spaced)
+
+
+def test_a_guess_is_shown_as_far_as_it_is_almost_certain() -> None:
+    assert shown(StableText()) == ""
+    state = step(StableText(), "hello| there| my good", edge=WORD_S)
+    assert (state.tail, shown(state)) == ("hello there my good", "hello there")
+    assert shown(step(StableText(), "hello| there|.", edge=WORD_S)) == "hello there."
+    # What is sure after what is not would be shown at the wrong place.
+    assert shown(step(StableText(), "hello| there my| good|", edge=WORD_S)) == "hello"
+
+
+def test_a_guess_that_was_there_before_is_shown() -> None:
+    first = step(StableText(), "hello| there my", edge=WORD_S)
+    same = step(first, "hello there my friend", edge=WORD_S + 0.5)
+    assert shown(same) == "hello there my"
+    other = step(same, "hello where my friend", edge=WORD_S + 1.0)
+    assert other.committed + shown(other) == "hello"
+    assert shown(step(StableText((Word("so", 0.0, WORD_S, 0.9),)), "so hello|", WORD_S)) == " hello"
+
+
+def test_the_first_word_is_shown_sooner() -> None:
+    words = [Word(" hello", 0.0, WORD_S, SHOWN_FIRST_PROBABILITY), Word(" there", 0.4, 0.8, 0.9)]
+    found = guess_after("", words)
+    assert found is not None
+    assert shown(advance(StableText(), found, edge=WORD_S, spaced=True)) == "hello"
+    doubtful = guess_after("", heard("hello", SHOWN_FIRST_PROBABILITY - 0.01))
+    assert doubtful is not None
+    assert shown(advance(StableText(), doubtful, edge=WORD_S, spaced=True)) == ""
+
+
+def test_without_spaces_a_guess_is_the_same_however_it_is_cut() -> None:
+    found = guess_after("", heard("我在酒店", SHOWN_FIRST_PROBABILITY, spaced=False))
+    assert found is not None
+    first = advance(StableText(), found, edge=0.4, spaced=False)
+    assert shown(first, spaced=False) == "我"
+    joined = guess_after("", [Word("我在", 0.0, 0.8, 0.5), Word("酒吧", 0.8, 1.6, 0.5)])
+    assert joined is not None
+    later = advance(first, joined, edge=0.9, spaced=False)
+    assert shown(later, spaced=False) == "我在"
+
+
 VOCABULARY = ["one", "One", "two", "two.", "three,", "four!", "4", "...", "Ünder", "-", "五", "。"]
 hypotheses = st.lists(st.tuples(st.sampled_from(VOCABULARY), st.booleans()), max_size=6)
 """What was decoded: words, and whether each was almost certain."""
@@ -230,6 +275,7 @@ def test_no_word_is_ever_taken_back(
         for old, new in zip(state.words, after.words, strict=False):
             assert new.text.startswith(old.text)
             assert word_key(new.text) == word_key(old.text)
+        assert after.tail.startswith(shown(after, spaced))
         # Nothing that was decoded is lost: it is either committed now or in the tail.
         if state.words:
             assert after.committed + after.tail == state.committed + found.text

@@ -9,6 +9,9 @@ arXiv 2305.11408 and 2406.10052: what does not lean on the edge of the audio is 
 Two decodings of nearly the same audio make the same mistakes, so a step for this purpose has about
 a second, and what was decoded in between has to say the same too.
 
+What follows the committed words is shown as a guess, as far as it is likely to stay: words that are
+almost certain, or that the decoding before said as well.
+
 A mark that closes a word (full stop, comma, quotation mark) depends on what comes after it, so it
 waits for the next word and is committed with it. So does a word whose capital is not settled.
 """
@@ -29,6 +32,10 @@ SURE_PROBABILITY: Final = 0.95
 """A word more probable than this needs no second opinion."""
 AGREEMENT_S: Final = 0.9
 """New audio between two decodings that bear each other out."""
+SHOWN_FIRST_PROBABILITY: Final = 0.7
+"""A guess at the first word of an utterance, for which somebody waits, is shown from here on. With
+0.5, the demo model changes 8.5 % of the Korean words it has shown instead of 4.9 %, and shows the
+first one 0.1 s sooner."""
 CLOSING_MARKS: Final = CLOSING_PUNCTUATION + "…;；」』】）》〉"
 
 
@@ -145,6 +152,28 @@ def advance(
     if stable and sure_until is None and not _capital_settled(guess, stable - 1, witnesses, now):
         stable -= 1
     return _commit(noted, guess, stable)
+
+
+def shown_tail(state: StableText, *, spaced: bool) -> str:
+    """The part of the tail that is likely to stay, from its beginning.
+
+    Args:
+        state: the text so far.
+        spaced: whether the language separates words by spaces.
+    """
+    units = state.guess.units
+    known = _agreed(state.heard[-1], state.heard[-2:-1], spaced=spaced) if state.heard else 0
+    count = 0
+    for place, unit in enumerate(units):
+        first = not state.words and not place
+        least = SHOWN_FIRST_PROBABILITY if first else SURE_PROBABILITY
+        if unit.probability < least and len(state.words) + place >= known:
+            break
+        count = place + 1
+    if count == len(units):
+        return state.tail
+    shown = Guess(units[:count])
+    return shown.text if state.words else shown.text.lstrip()
 
 
 def close_sentence(state: StableText) -> StableText:

@@ -7,7 +7,7 @@ from typing import Final
 
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import VerbatimError
-from verbatim.domain.live import EndReason, Failed, LiveOptions
+from verbatim.domain.live import EndReason, Failed
 from verbatim.domain.transcript import WindowResult
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.pipeline.live.engine import LiveEngine
@@ -53,16 +53,11 @@ class LiveDecoder:
                     await self._tell_progress(utterance, engine)
             if utterance.cleared or utterance.complete:
                 continue
-            wanted = utterance.wanted(floor.heard, self._step_s(utterance.options))
+            wanted = utterance.wanted(floor.heard, STEPS_PER_DECODING * self._took_s)
             if wanted is None:
                 await floor.changed.wait()
             else:
                 await self._decode(utterance, engine, wanted)
-
-    def _step_s(self, options: LiveOptions) -> float:
-        """How much new audio is worth a decoding: more where the engine is slow."""
-        wished_s = STEPS_PER_DECODING * self._took_s
-        return min(max(wished_s, options.step_s), max(options.max_step_s, options.step_s))
 
     async def _decode(self, utterance: Utterance, engine: LiveEngine, wanted: Wanted) -> None:
         floor = self._floor

@@ -25,8 +25,10 @@ from verbatim.stages.repetition import without_loops
 from verbatim.stages.stability import Guess, StableText, word_key
 from verbatim.stages.trimming import MAX_NEW_TOKENS, MAX_WINDOW_S, ends_sentence, find_cut
 
-FIRST_STEP_S: Final = 0.3
+FIRST_STEP_S: Final = 0.2
 """Of speech, before an utterance is decoded for the first time."""
+EAGER_STEP_S: Final = 0.2
+"""The shortest step as long as nothing of an utterance was shown."""
 PAUSE_S: Final = 0.1
 """Silence after which the utterance is decoded as if it was over."""
 TRAILING_S: Final = 0.3
@@ -138,7 +140,8 @@ class Utterance:
         """Up to where it was decoded."""
         self._whole = False
         """Whether the last decoding can be the last one."""
-        self._told = StableText()
+        self._told = ("", "")
+        """Committed text and tail."""
         self._told_language: str | None = None
 
     @property
@@ -199,12 +202,12 @@ class Utterance:
             self._enter(self._stretches[0].start if self._stretches else self._heard_to)
         return settled
 
-    def wanted(self, heard: Heard, step_s: float) -> Wanted | None:
+    def wanted(self, heard: Heard, busy_s: float) -> Wanted | None:
         """What should be decoded now; None where there is nothing worth it.
 
         Args:
             heard: how far the audio is known.
-            step_s: how much new audio is worth a decoding.
+            busy_s: how much new audio the engine wants for a decoding, so that it keeps up.
         """
         if not self._stretches:
             return None
@@ -216,15 +219,18 @@ class Utterance:
             known = self._whole and self._heard_to >= enough
             due = heard.position >= enough and not known
             return self._window(heard.position, Purpose.WHOLE) if due else None
-        due = heard.position >= self._next_step(step_s)
+        due = heard.position >= self._next_step(busy_s)
         return self._window(heard.position, Purpose.STEP) if due else None
 
-    def _next_step(self, step_s: float) -> int:
+    def _next_step(self, busy_s: float) -> int:
         """The sample at which what is spoken is decoded again."""
         large = self._first + _samples(LARGE_WINDOW_S)
-        if not self.options.partials:
+        options = self.options
+        if not options.partials:
             return large
         if self._heard_to > self._first:
+            least_s = options.step_s if any(self._told) else min(EAGER_STEP_S, options.step_s)
+            step_s = min(max(busy_s, least_s), max(options.max_step_s, options.step_s))
             return min(self._heard_to + _samples(step_s), large)
         return self._first + _samples(self.options.turns.padding_s + FIRST_STEP_S)
 
@@ -294,19 +300,18 @@ class Utterance:
         if not self.options.partials:
             return None
         language = self._language.settled
-        text = self.text.committed, self.text.tail
-        same = text == (self._told.committed, self._told.tail)
-        if same and (language == self._told_language or not any(text)):
+        text = self.text.committed, self._tail
+        if text == self._told and (language == self._told_language or not any(text)):
             return None
-        delta = stability.delta(self._told, self.text)
-        self._told, self._told_language = self.text, language
+        delta = self._delta
+        self._told, self._told_language = text, language
         return Partial(
             utterance=self.number,
             start=self.start / SAMPLE_RATE_HZ,
             end=self._heard_to / SAMPLE_RATE_HZ,
-            committed=self.text.committed,
+            committed=text[0],
             delta=delta,
-            tail=self.text.tail,
+            tail=text[1],
             words=self.text.words,
             language=language,
         )
@@ -320,7 +325,7 @@ class Utterance:
             start=self.start / SAMPLE_RATE_HZ,
             end=(self.start if self.end is None else self.end) / SAMPLE_RATE_HZ,
             text=self.text.committed,
-            delta=stability.delta(self._told, self.text),
+            delta=self._delta,
             words=words,
             segments=sentences(words, language=language, no_speech_prob=self._no_speech_prob),
             language=language,
@@ -356,6 +361,17 @@ class Utterance:
         self.text = StableText(ended.words)
         self.close(at, EndReason.LENGTH)
         return rest
+
+    @property
+    def _tail(self) -> str:
+        """The guess at what follows the committed text, as far as it is worth showing."""
+        spaced = self._decoded_language not in WRITTEN_WITHOUT_SPACES
+        return stability.shown_tail(self.text, spaced=spaced)
+
+    @property
+    def _delta(self) -> str:
+        """What is committed and was not told yet."""
+        return self.text.committed[len(self._told[0]) :]
 
     @property
     def _in_audio(self) -> tuple[Word, ...]:

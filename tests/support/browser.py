@@ -12,7 +12,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 WEB: Final = Path(__file__).parents[2] / "src" / "verbatim" / "web"
 AXE: Final = WEB / "node_modules" / "axe-core" / "axe.min.js"
@@ -59,6 +66,9 @@ def running_browser(program: str, args: Sequence[str] = ()) -> Iterator[Browser]
         program: as `require_page` found it.
         args: more of its switches, such as a file for the microphone.
     """
+    # Tests run on machines that do other things too.
+    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Root, as in containers, has no sandbox; the pages are our own.
         browser = playwright.chromium.launch(
@@ -120,7 +130,7 @@ def visit(
         yield page
     finally:
         context.close()
-    assert faults == []
+    assert faults == [], faults
 
 
 @cache
@@ -139,7 +149,7 @@ def assert_accessible(page: Page) -> None:
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
-    assert told == []
+    assert told == [], told
 
 
 def assert_fits(page: Page) -> None:

@@ -7,13 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.audio_files import FORMATS, encode, encode_video
 from tests.support.callers import CALLERS, Told, get, send_bytes, send_form
 from tests.support.live_server import SPEECH, LiveServer, live_server
 
+from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.fake import FAKE_DESCRIPTION, FakeEngine
+from verbatim.stages.decode_audio import decode_all
 
 SIMPLIFIED = "头发 发展"
 TRADITIONAL = "頭髮 發展"
+NAMED = {
+    "mp3": "mp3",
+    "wav": "wav-s16",
+    "ogg": "ogg-vorbis",
+    "flac": "flac",
+    "m4a": "m4a",
+    "mp4": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +77,33 @@ def test_the_bytes_with_all_parameters(server: LiveServer, tmp_path: Path, calle
     url = f"{server.url}/transcribe/binary?{query}"
     body = send_bytes(caller, url, SPEECH.read_bytes(), tmp_path).body
     assert [segment["text"] for segment in body["segments"]] == [TRADITIONAL]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_formats_it_names(server: LiveServer, tmp_path: Path, name: str) -> None:
+    content = encoded(name)
+    url = f"{server.url}/transcribe/binary?ext={name}&language=zh"
+    assert send_bytes("requests", url, content, tmp_path).body["text"] == TRADITIONAL
+    path = tmp_path / f"speech.{name}"
+    path.write_bytes(content)
+    told = send_form("requests", f"{server.url}/transcribe/file", path, {"language": "zh"})
+    assert told.body["text"] == TRADITIONAL
+
+
+def encoded(name: str) -> bytes:
+    """The speech in another format; as the sound of a film for mp4."""
+    samples, *_ = decode_all(SPEECH)
+    if name == "mp4":
+        return encode_video(samples, SAMPLE_RATE_HZ)
+    by_name = {known.name: known for known in FORMATS}
+    return encode(by_name[NAMED[name]], samples, SAMPLE_RATE_HZ)
+
+
+def test_an_identical_file_is_known(tmp_path: Path) -> None:
+    with live_server(tmp_path, FakeEngine(lambda window: SIMPLIFIED), cache=True) as server:
+        answers = [send_file(server) for _ in range(2)]
+    assert [told.headers["x-verbatim-cache"] for told in answers] == ["miss", "hit"]
+    assert {told.body["text"] for told in answers} == {TRADITIONAL}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from verbatim.settings import Settings
 CONNECT_S: Final = 5.0
 WRITE_S: Final = 60.0
 """Longest wait until a back end takes the next bytes."""
+KEEP_ALIVE_S: Final = 2.0
+"""Shorter than any common server's: a connection that it closes just now would lose a request."""
 NO_MODEL: Final = (
     "This server has no model of its own: it passes recordings on to others, and no live speech. "
     "Connect to one of those."
@@ -49,7 +51,7 @@ async def open_front_end(
     timeout = httpx.Timeout(
         connect=CONNECT_S, write=WRITE_S, read=settings.backend_silence_s, pool=None
     )
-    limits = httpx.Limits(max_connections=None)
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=KEEP_ALIVE_S)
     # A proxy is for what is far away, and these are near.
     async with httpx.AsyncClient(
         headers=headers, timeout=timeout, limits=limits, trust_env=False

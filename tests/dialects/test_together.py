@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from tests.support.callers import get, send_bytes, send_form
 from tests.support.live_server import SPEECH, LiveServer, live_server
 from tests.support.openai_schema import assert_valid
@@ -93,6 +94,40 @@ def test_the_description_has_every_route_once(server: LiveServer) -> None:
     assert {(method, path) for method, path, _ in operations} >= OLDER_PATHS
     ids = [operation_id for *_, operation_id in operations]
     assert len(ids) == len(set(ids))
+
+
+def test_answers_and_errors_are_as_described(server: LiveServer, tmp_path: Path) -> None:
+    described = get("requests", f"{server.url}/openapi.json").body
+    text = tmp_path / "notes.txt"
+    text.write_text("no audio at all")
+    bad, binary = {"beam_size": "many"}, f"{server.url}/transcribe/binary"
+    answers = [
+        ("get", "/models", get("requests", f"{server.url}/models")),
+        ("get", "/stt/health", get("requests", f"{server.url}/stt/health")),
+        ("post", "/stt/clear-memory", send_form("requests", f"{server.url}/stt/clear-memory")),
+        ("post", "/transcribe/binary", send_bytes("requests", binary, b"no audio", tmp_path)),
+        (
+            "post",
+            "/transcribe/binary",
+            send_bytes("requests", binary, SPEECH.read_bytes(), tmp_path),
+        ),
+    ]
+    for path in ("/stt/transcribe/", "/transcribe/file"):
+        url = f"{server.url}{path}"
+        answers += [
+            ("post", path, send_form("requests", url, SPEECH)),
+            ("post", path, send_form("requests", url, SPEECH, {"timestamps": "true"})),
+            ("post", path, send_form("requests", url, text)),
+            ("post", path, send_form("requests", url, SPEECH, bad)),
+        ]
+    assert {told.status for *_, told in answers} == {200, 400, 415}
+    for method, path, told in answers:
+        responses = described["paths"][path][method]["responses"]
+        fitting = responses.get(str(told.status)) or responses[f"{told.status // 100}XX"]
+        schema = fitting["content"]["application/json"]["schema"]
+        judge = Draft202012Validator({**schema, "components": described["components"]})
+        problems = [problem.message for problem in judge.iter_errors(told.body)]
+        assert not problems, (path, told)
 
 
 @pytest.mark.parametrize(

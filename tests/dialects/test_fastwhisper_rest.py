@@ -115,6 +115,11 @@ class TestTranscribe:
         check_result(answer.json())
         assert server.engine.windows[-1].options.task == "translate"
 
+    def test_fields_of_our_own(self, server: LiveServer) -> None:
+        transcribe(server, beam_size="2", prompt="Kim", word_timestamps="true")
+        options = server.engine.windows[-1].options
+        assert (options.beam_size, options.initial_prompt) == (2, "Kim")
+
     def test_an_empty_file(self, server: LiveServer) -> None:
         answer = ask(server, "POST", "/transcribe", files={"file": ("a.wav", b"")})
         assert detail(answer, 400) == "빈 파일입니다."
@@ -349,7 +354,7 @@ class TestStatus:
         assert not any(name.startswith("gpu_") for name in body)
 
     def test_stats(self, tmp_path: Path) -> None:
-        with live_server(tmp_path, FakeEngine(lambda window: SAID)) as server:
+        with live_server(tmp_path, FakeEngine(lambda window: SAID), max_running=7) as server:
             before = ask(server, "GET", "/stats").json()
             assert set(before) >= COUNTERS | {
                 "max_concurrent_transcriptions",
@@ -357,7 +362,7 @@ class TestStatus:
                 "connections_detail",
             }
             assert before["connections_detail"] == []
-            assert before["max_concurrent_transcriptions"] == 4
+            assert before["max_concurrent_transcriptions"] == 7
             transcribe(server)
             with OlderClient(server.url) as client:
                 client.hear()

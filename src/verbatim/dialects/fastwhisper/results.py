@@ -6,9 +6,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from verbatim.domain.request import DecodeOptions, Task, TranscriptionRequest
+from verbatim.domain.request import DecodeOptions, TranscriptionRequest
 from verbatim.domain.transcript import Transcript
-from verbatim.engine.known_models import AUTO, means_default
 from verbatim.stages.language_names import language_code
 
 TIME_DIGITS: Final = 2
@@ -25,6 +24,13 @@ class ResultSegment(BaseModel):
     confidence: float = Field(description="Mean log probability of its tokens.")
 
 
+class ResultWarning(BaseModel):
+    """What the reader should know."""
+
+    code: str
+    message: str
+
+
 class Result(BaseModel):
     """The answer to a file; VoxScribe's clients find theirs in it."""
 
@@ -34,6 +40,7 @@ class Result(BaseModel):
     language_probability: float
     duration: float
     segments: list[ResultSegment]
+    warnings: list[ResultWarning] | None = Field(None, description="Left out where there are none.")
 
 
 def result_of(transcript: Transcript) -> Result:
@@ -52,6 +59,11 @@ def result_of(transcript: Transcript) -> Result:
             )
             for segment in transcript.segments
         ],
+        warnings=[
+            ResultWarning(code=warning.code.value, message=warning.message)
+            for warning in transcript.warnings
+        ]
+        or None,
     )
 
 
@@ -71,9 +83,6 @@ def wanted_language(said: str | None) -> str | None:
     return None if name.lower() in {"", DETECT} else language_code(name)
 
 
-def wanted(
-    language: str | None, model: str = AUTO, task: Task = Task.TRANSCRIBE
-) -> TranscriptionRequest:
+def wanted(language: str | None) -> TranscriptionRequest:
     """What is asked of the service. Raises as `wanted_language`."""
-    decode = DecodeOptions(language=wanted_language(language), task=task)
-    return TranscriptionRequest(model=AUTO if means_default(model) else model, decode=decode)
+    return TranscriptionRequest(decode=DecodeOptions(language=wanted_language(language)))

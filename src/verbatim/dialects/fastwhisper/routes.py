@@ -77,5 +77,7 @@ def _add(
         methods=[method],
         dependencies=[Depends(guard)],
         responses=DETAIL_RESPONSES,
+        # Elsewhere null says something: a key that was never used.
+        response_model_exclude_none=path.startswith(TRANSCRIBE_PATH),
         openapi_extra=described,
     )

@@ -24,10 +24,9 @@ from verbatim.domain.errors import (
     UnsupportedMediaError,
 )
 from verbatim.domain.request import Task, TranscriptionRequest
-from verbatim.engine.known_models import AUTO
 from verbatim.wire.body import body_chunks
 from verbatim.wire.context import Context
-from verbatim.wire.forms import FormModel
+from verbatim.wire.decode_form import DecodeForm
 from verbatim.wire.json_body import JSON_TYPE, MAX_BODY_BYTES, parse_json
 from verbatim.wire.notes import notes_of
 from verbatim.wire.spool import Upload
@@ -39,21 +38,17 @@ WHITE_SPACE: Final = str.maketrans("", "", " \t\r\n")
 DATA_URL: Final = "data:"
 
 
-class TranscribeForm(FormModel):
+class TranscribeForm(DecodeForm):
     """The fields beside the file."""
 
-    language: str | None = Field(
-        None, description="Language of the speech: a code or a name; empty or auto to detect it."
-    )
-    model: str = Field(AUTO, max_length=256, description="A model's name; else the default model.")
     task: Task = Field(Task.TRANSCRIBE, description="The words as spoken, or in English.")
     return_segments: bool = Field(
         True, description="Understood, and of no effect: the answer always has its segments."
     )
 
-    def request(self) -> TranscriptionRequest:
-        """What is asked of the service. Raises as `wanted`."""
-        return wanted(self.language, self.model, self.task)
+    def wanted_task(self) -> Task:
+        """What to write down."""
+        return self.task
 
 
 class Base64Body(BaseModel):

@@ -146,9 +146,10 @@ class TcpConnection:
         """End the connection; what a client does not take in time is lost. Twice is fine."""
         self._writer.close()
         try:
-            async with asyncio.timeout(self._limits.close_s):
-                await self._writer.wait_closed()
-        except (TimeoutError, OSError):
+            with suppress(TimeoutError, OSError):
+                async with asyncio.timeout(self._limits.close_s):
+                    await self._writer.wait_closed()
+        finally:
             self._writer.transport.abort()
 
 

@@ -75,7 +75,8 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="Port for HTTPS and WSS, beside port; 0 takes a free one. Needs tls_cert.",
+        description="Port for HTTPS and WSS, beside port; the same as port encrypts that one; 0 "
+        "takes a free one. Needs tls_cert.",
     )
     tls_cert: UserPath | None = Field(
         None,

@@ -69,8 +69,8 @@ def translated(flags: Flags) -> Flags:
         case Mode.WS:
             said |= dict.fromkeys(("tls_port", "tls_cert", "tls_key"))
         case Mode.WSS:
-            # Encrypted on the one port that there is.
-            said |= {"port": said["tls_port"] or WSS_PORT, "tls_port": None}
+            # One port for both means that it is encrypted.
+            said |= dict.fromkeys(("port", "tls_port"), said["tls_port"] or WSS_PORT)
         case Mode.BOTH:
             said["tls_port"] = said["tls_port"] or WSS_PORT
     return {**ours, **{n: v for n, v in said.items() if ours.get(n) is None}}

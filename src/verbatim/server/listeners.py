@@ -73,7 +73,7 @@ def open_listeners(settings: Settings) -> Listeners:
     if settings.tls_cert is None:
         return Listeners(listen(settings.host, settings.port))
     context = tls_context(settings.tls_cert, settings.tls_key)
-    if settings.tls_port is None:
+    if settings.tls_port is None or (settings.tls_port and settings.tls_port == settings.port):
         return Listeners([], SecureListeners(listen(settings.host, settings.port), context))
     plain = listen(settings.host, settings.port)
     try:

@@ -26,12 +26,6 @@ def check_tls(settings: Settings) -> None:
             f"key with --tls-key. {HOW_TO_MAKE}",
             param="tls_cert",
         )
-    if settings.tls_port and settings.tls_port == settings.port:
-        raise BadRequestError(
-            f"port and tls_port are both {settings.port}. Leave tls_port out to have this port "
-            "encrypted, or choose another for one of them.",
-            param="tls_port",
-        )
 
 
 def tls_context(cert: Path, key: Path | None) -> ssl.SSLContext:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.support.live_client import LiveClient
 from tests.support.live_server import LiveServer, live_server, wait_until
-from tests.support.raw_websocket import raw_websocket
+from tests.support.raw_http import connected
+from tests.support.raw_websocket import HANDSHAKE, raw_websocket
 from tests.support.spoken import SpokenEngine, spoken
 from websockets.frames import Opcode
 
@@ -121,6 +122,26 @@ def test_text_that_is_not_utf_8(server: LiveServer) -> None:
     with raw_websocket(server.url) as client:
         client.send(b"\xff\xfe{", Opcode.TEXT)
         assert client.close_code() == 1007
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        (f"/v1/live?x={'x' * 9_000}", "", 414),
+        ("/v1/live", f"X-Long: {'x' * 9_000}\r\n", 431),
+        ("/v1/live", "X-Many: x\r\n" * 200, 431),
+    ],
+)
+def test_a_handshake_that_is_too_long_is_answered(
+    server: LiveServer, path: str, headers: str, status: int
+) -> None:
+    with connected(server.url) as connection:
+        connection.sendall(HANDSHAKE.format(path=path, host="a", more=headers).encode())
+        received = b""
+        while data := connection.recv(65_536):
+            received += data
+    assert received.startswith(f"HTTP/1.1 {status} ".encode())
+    works(server)
 
 
 def test_vanishing_in_the_middle_of_speech_frees_the_session(server: LiveServer) -> None:

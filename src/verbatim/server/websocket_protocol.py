@@ -26,6 +26,15 @@ class BoundedWebSockets(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **options)
         self.close_timeout = CLOSE_S
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # The answer to a handshake that is too long, which uvicorn would keep to itself.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.handshake_complete = self.close_sent = True
+            self.transport.close()
+
     def handle_cont(self, event: Frame) -> None:
         """A piece of a message."""
         if len(self.frames) >= MAX_FRAGMENTS:

@@ -10,51 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
+import numpy as np
 import structlog
 
+from verbatim.domain.audio import Window
 from verbatim.domain.errors import InternalError, UnavailableError, VerbatimError
-from verbatim.domain.events import (
-    Finished,
-    Progress,
-    SegmentReady,
-    Started,
-    TranscriptionEvent,
-)
-from verbatim.domain.request import TranscriptionRequest
-from verbatim.domain.transcript import Transcript
+from verbatim.domain.events import Finished, TranscriptionEvent
+from verbatim.domain.request import Priority, TranscriptionRequest
+from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.protocol import EngineDescription
 from verbatim.engine.residency import Residency, ResidentModel, Unloading
 from verbatim.pipeline.live import LiveSessions
 from verbatim.pipeline.live.service import LiveLimits, LiveService
 from verbatim.pipeline.result_cache import CacheOutcome, Caching, ResultCache, ResultKey
+from verbatim.pipeline.runs import Recording, Run, Work
 from verbatim.pipeline.transcribe import Frontend, transcribe
 from verbatim.scheduling.admission import Admission, Load, Place
 from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.scheduling.telemetry import Stage, StageDone, Telemetry
 
+__all__ = ["Recording", "Run", "TranscriptionService"]
+
 STOPPING: Final = "The server is stopping; send the request again in a moment."
 RETRY_WHILE_STOPPING_S: Final = 10.0
 FREELY: Final = Caching()
-
-
-def _nothing() -> None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """Audio to transcribe.
-
-    Attributes:
-        source: a file, or the bytes of one.
-        digest: SHA-256 of the bytes, hexadecimal; two recordings in flight with the same digest
-            and equal requests are transcribed once. None: never joined.
-        release: called exactly once when the audio is no longer needed.
-    """
-
-    source: Path | bytes
-    digest: str | None = None
-    release: Callable[[], None] = _nothing
+WARM_UP_SAMPLES: Final = SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,113 +51,6 @@ _Same: TypeAlias = tuple[str, str, TranscriptionRequest]
 """Owner, audio and request: what makes two transcriptions one."""
 
 
-class _Work:
-    """One transcription in flight, told to all who follow it."""
-
-    def __init__(self, place: Place | None) -> None:
-        self.place = place
-        self.events: list[TranscriptionEvent] = []
-        self.error: VerbatimError | None = None
-        self.ended = False
-        self.followers = 0
-        self.task: asyncio.Task[None] | None = None
-        self.forget: Callable[[], None] = _nothing
-        self._changed = asyncio.Event()
-
-    def add(self, event: TranscriptionEvent) -> None:
-        self.events.append(event)
-        self._wake()
-
-    def finish(self, transcript: Transcript) -> None:
-        """Tell at once what a run would have told."""
-        duration_s = transcript.duration_s
-        self.events = [
-            Started(transcript.model, duration_s),
-            *(SegmentReady(segment) for segment in transcript.segments),
-            Progress(duration_s, duration_s),
-            Finished(transcript),
-        ]
-        self.end(None)
-
-    def end(self, error: VerbatimError | None) -> None:
-        self.ended, self.error = True, error
-        self._wake()
-
-    def leave(self) -> None:
-        self.followers -= 1
-        if not self.followers and not self.ended and self.task is not None:
-            # Nobody may join what is about to stop.
-            self.forget()
-            self.task.cancel()
-
-    async def changed(self) -> None:
-        await self._changed.wait()
-
-    def _wake(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-
-class Run:
-    """A transcription that was admitted, as one caller follows it; others may follow it too.
-
-    A caller that does not read it to its end must `leave`; when the last one has left, the work is
-    cancelled. Closing the iterator of `events`, or cancelling `result`, leaves.
-    """
-
-    def __init__(self, work: _Work, outcome: CacheOutcome) -> None:
-        self._work = work
-        self._left = False
-        self.outcome: Final = outcome
-        """Whether it was in flight for somebody else, or known from before."""
-        work.followers += 1
-
-    @property
-    def joined(self) -> bool:
-        """Whether it was already in flight for somebody else."""
-        return self.outcome is CacheOutcome.JOINED
-
-    def position(self) -> int:
-        """Its place in the line of transcriptions that wait, the next one's being 1; else 0."""
-        return self._work.place.position() if self._work.place else 0
-
-    async def events(self) -> AsyncGenerator[TranscriptionEvent]:
-        """Everything from the start on, ending with `Finished`.
-
-        Raises:
-            VerbatimError: the transcription failed; every follower gets it.
-        """
-        work = self._work
-        seen = 0
-        try:
-            while True:
-                # What there is comes first: who joins late still sees everything.
-                while seen < len(work.events):
-                    seen += 1
-                    yield work.events[seen - 1]
-                if work.error is not None:
-                    raise work.error
-                if work.ended:
-                    return
-                await work.changed()
-        finally:
-            self.leave()
-
-    async def result(self) -> Transcript:
-        """Wait for the whole transcript; raises as `events` does."""
-        async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event.transcript
-        raise InternalError("The transcription ended without a result; see the server's log.")
-
-    def leave(self) -> None:
-        """Stop following; a second call does nothing."""
-        if not self._left:
-            self._left = True
-            self._work.leave()
-
-
 class Elsewhere(Protocol):
     """Other servers, to which recordings are passed on."""
 
@@ -185,7 +58,6 @@ class Elsewhere(Protocol):
         self, source: Path | bytes, request: TranscriptionRequest
     ) -> AsyncGenerator[TranscriptionEvent]:
         """As `pipeline.transcribe`, on whichever of them will do."""
-        ...
 
 
 class TranscriptionService:
@@ -223,7 +95,7 @@ class TranscriptionService:
         self._drain_s = drain_s
         self._results: ResultCache | None = None
         self._elsewhere: Elsewhere | None = None
-        self._in_flight: dict[_Same, _Work] = {}
+        self._in_flight: dict[_Same, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._log = structlog.get_logger(__name__)
@@ -259,14 +131,18 @@ class TranscriptionService:
         return await self._models.unload(name)
 
     async def preload(self, name: str) -> EngineDescription:
-        """Load a model before anybody asks for it.
+        """Load a model before anybody asks for it, and use it once.
 
         Raises:
             ModelNotFoundError, ModelUnavailableError: it cannot be had.
+            InternalError: it does not work on this device.
         """
         async with self._models.use(name) as model:
             if self._results is not None:
                 await self._results.remember(model, name)
+            # What is made at the first use, such as memory for attention, is then there.
+            silence = Window(np.zeros(WARM_UP_SAMPLES, np.int16))
+            await model.lane(Priority.INTERACTIVE).run([silence])
             return model.describe()
 
     async def unload_idle(self) -> dict[str, int]:
@@ -324,7 +200,7 @@ class TranscriptionService:
         except BaseException:
             recording.release()
             raise
-        work = _Work(place)
+        work = Work(place)
         if same is not None:
             self._in_flight[same] = work
             work.forget = lambda: self._forget(same, work)
@@ -348,12 +224,12 @@ class TranscriptionService:
         if key is None:
             return None, None
         if caching.read and (transcript := await self._results.find(key)) is not None:
-            work = _Work(None)
+            work = Work(None)
             work.finish(transcript)
             return key, Run(work, CacheOutcome.HIT)
         return key if caching.keep else None, None
 
-    def _begin(self, work: _Work, order: _Order, key: ResultKey | None) -> Run:
+    def _begin(self, work: Work, order: _Order, key: ResultKey | None) -> Run:
         def ended(task: asyncio.Task[None]) -> None:
             # Here, and not in the task: one that is cancelled before it starts runs no code.
             self._tasks.discard(task)
@@ -367,11 +243,11 @@ class TranscriptionService:
         work.task.add_done_callback(ended)
         return Run(work, CacheOutcome.MISS)
 
-    def _forget(self, same: _Same, work: _Work) -> None:
+    def _forget(self, same: _Same, work: Work) -> None:
         if self._in_flight.get(same) is work:
             del self._in_flight[same]
 
-    async def _transcribe(self, work: _Work, order: _Order, key: ResultKey | None) -> None:
+    async def _transcribe(self, work: Work, order: _Order, key: ResultKey | None) -> None:
         request, source, results = order.request, order.recording.source, self._results
         queued_s = self._clock()
         await order.place.wait()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
-from tests.support.callers import CALLERS, send_form
+from tests.support.callers import CALLERS, get, send_form
 from tests.support.live_server import SPEECH, LiveServer, live_server
 from tests.support.openai_schema import assert_valid, error_of
 
@@ -103,3 +103,15 @@ def test_translations_and_other_formats_are_openais_alone(server: LiveServer) ->
     verbose = server.post(response_format="verbose_json").json()
     assert verbose["language"] == "english"
     assert "model" not in verbose
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_the_root_and_health(server: LiveServer, caller: str) -> None:
+    server.post()
+    root = get(caller, f"{server.url}/").body
+    assert {"message", "version", "device", "loaded_models", "supported_models"} <= set(root)
+    assert (root["device"], root["loaded_models"]) == ("cpu", ["fake"])
+    assert {"tiny", "base", "small", "medium", "large"} <= set(root["supported_models"])
+    health = get(caller, f"{server.url}/health").body
+    assert (health["status"], health["device"]) == ("healthy", "cpu")
+    assert health["loaded_models"] == ["fake"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from verbatim.domain.errors import UnavailableError
 from verbatim.domain.transcript import TranscriptWarning
+from verbatim.engine.known_models import KnownModel
 from verbatim.engine.protocol import EngineDescription
 from verbatim.server.drain import Drain
 from verbatim.server.metrics import Metrics
@@ -94,7 +95,7 @@ def operation_routes(
             version=version,
             device=_device(context, readiness),
             loaded_models=_loaded(context),
-            supported_models=[model.name for model in context.catalog.known()],
+            supported_models=_names(context.catalog.known()),
         )
 
     def health() -> Health:
@@ -174,6 +175,11 @@ def _device(context: Context, readiness: Readiness) -> str:
 
 def _loaded(context: Context) -> list[str]:
     return [model.model for model in context.service.loaded_models()]
+
+
+def _names(models: Iterable[KnownModel]) -> list[str]:
+    """Every short name that clients may ask for: "large" beside "large-v3"."""
+    return [name for model in models for name in (model.name, *model.aliases) if "/" not in name]
 
 
 def _warning(warning: TranscriptWarning) -> HealthWarning:

@@ -106,6 +106,12 @@ format: install ## let ruff put the code in order
 bench: $(BENCH_STAMP) ## measure beside other Whisper programs, 20 minutes; BENCH_ARGS="--models base"
 	$(BENCH_BIN)/python -m benchmarks run $(BENCH_ARGS)
 
+bench-live: $(BENCH_STAMP) ## measure live speech in real time, 25 minutes; BENCH_ARGS="--models base --streams 1"
+	$(BENCH_BIN)/python -m benchmarks.live run $(BENCH_ARGS)
+
+bench-live-page: $(BENCH_STAMP) ## write the last of these results into docs/performance.md
+	$(BENCH_BIN)/python -m benchmarks.live render
+
 bench-page: $(BENCH_STAMP) ## write the last results into docs/performance.md
 	$(BENCH_BIN)/python -m benchmarks render $(BENCH_RESULTS) --name $(BENCH_NAME)
 

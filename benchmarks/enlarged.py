@@ -24,6 +24,8 @@ from benchmarks.shapes import FEED_FORWARD_FACTOR, SHAPES, Shape
 from verbatim.engine.weights import AnyArray, dequantised, read_weights
 
 DEMO_FOLDER: Final = Path(__file__).parents[1] / "src" / "verbatim" / "assets" / "demo-model"
+DEMO: Final = "demo"
+"""The demo model as it is, where the name of a shape may stand."""
 RECIPE: Final = 1
 """Raised when the files change, so that old ones are not taken."""
 _NEXT_TO_NOTHING: Final = np.float32(1e-6)
@@ -37,10 +39,10 @@ def enlarged_folder(name: str, store: Path) -> Path:
     """A CTranslate2 folder of the demo model in a shape, made where it is missing.
 
     Args:
-        name: of the shape; "demo" is the demo model as it is.
+        name: of the shape, or `DEMO`.
         store: where such models are kept.
     """
-    if name == "demo":
+    if name == DEMO:
         return DEMO_FOLDER
     made_from = (DEMO_FOLDER / _MODEL_FILE).stat()
     folder = store / f"demo-as-{name}-{RECIPE}-{made_from.st_size}-{int(made_from.st_mtime)}"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from itertools import chain
 
-from benchmarks.peers import EVERYBODY, Peer
+from benchmarks.peers import EVERYBODY, LIVE_INSTALLS, Peer
 
 
 def calls(peers: Iterable[Peer]) -> tuple[tuple[str, ...], ...]:
@@ -20,7 +20,7 @@ def calls(peers: Iterable[Peer]) -> tuple[tuple[str, ...], ...]:
 
 def main() -> None:
     """Command line."""
-    for packages in calls(EVERYBODY):
+    for packages in (*calls(EVERYBODY), *LIVE_INSTALLS):
         command = [sys.executable, "-m", "pip", "install", "--quiet", *packages]
         done = subprocess.run(command, check=False)
         if done.returncode:

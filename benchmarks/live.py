@@ -18,9 +18,17 @@ from typing import Final
 
 import httpx
 
-from benchmarks.enlarged import enlarged_folder
+from benchmarks.enlarged import DEMO, enlarged_folder
 from benchmarks.live_figures import LiveFigures, figures
-from benchmarks.live_play import Serving, obstacle, play_first, serve_first, serving
+from benchmarks.live_play import (
+    LatePlayerError,
+    LiveRun,
+    Serving,
+    obstacle,
+    play_first,
+    serve_first,
+    serving,
+)
 from benchmarks.live_report import live_report
 from benchmarks.live_results import LiveResults, LiveRow
 from benchmarks.live_servers.contract import LiveProgram
@@ -41,6 +49,7 @@ PLACE: Final = "live"
 SECONDS: Final = 60.0
 WARM_UP_S: Final = 6.0
 MOST_STREAMS: Final = 4
+MOST_TRIES: Final = 4
 REQUEST_S: Final = 300.0
 PROGRAMS: Final[tuple[LiveProgram, ...]] = (Verbatim(), Redecoding(), WhisperLiveKit())
 
@@ -50,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure, print tables, keep the results")
-    run.add_argument("--models", nargs="+", default=["demo", "base"], help="demo, or shapes")
+    run.add_argument("--models", nargs="+", default=[DEMO, "base"], help="demo, or shapes")
     run.add_argument("--languages", nargs="+", default=["en", "zh", "ko"])
     run.add_argument("--seconds", type=float, default=SECONDS, help="of speech in each stream")
     run.add_argument("--streams", type=int, nargs="+", help="at the same time; default: 1 to 4")
@@ -93,9 +102,10 @@ def _run(args: argparse.Namespace) -> int:
         for program in PROGRAMS:
             if args.only and not any(part in program.name for part in args.only):
                 continue
-            for language in args.languages:
-                # What a machine carries does not hang on the language.
-                own = counts if language == args.languages[0] else [1]
+            # What is understood does not hang on the shape, nor what a machine carries on the
+            # language: so all languages with the demo model, several streams with the others.
+            for language in args.languages if model == DEMO else args.languages[:1]:
+                own = [1] if model == DEMO and not args.streams else counts
                 for row in _measure(program, model, folder, language, own, args):
                     results = results.extended(row)
                     results.save(out)
@@ -137,22 +147,35 @@ def _measure(
 def _play(server: Serving, empty: LiveRow, *, commits: bool) -> LiveRow:
     """As many streams as the row says."""
     speeches = [
-        live_speech(empty.language, empty.seconds, number) for number in range(empty.streams)
+        live_speech(empty.language, empty.asked_s, number) for number in range(empty.streams)
     ]
-    run = server.play(speeches)
+    run = _in_time(server, speeches)
     found = [figures(speech, played) for speech, played in zip(speeches, run.streams, strict=True)]
     whole: LiveFigures = reduce(add, found)
     offline = None
     if empty.streams == 1 and isinstance(server.program, Verbatim):
         offline = _offline(server, speeches[0])
     if commits and empty.streams == 1 and server.program.commits:
-        manual = server.play(speeches, manual=True)
+        manual = _in_time(server, speeches, manual=True)
         delays_s = tuple(delay for played in manual.streams for delay in played.commit_delays_s)
         whole = replace(whole, commit_delays_s=delays_s)
     longest_s = max(speech.duration_s for speech in speeches)
     return replace(
-        empty, seconds=longest_s, figures=whole, offline=offline, processor_s=run.processor_s
+        empty,
+        seconds=longest_s,
+        figures=whole,
+        offline=offline,
+        processor_s=run.processor_s,
+        memory_bytes=run.memory_bytes,
     )
+
+
+def _in_time(server: Serving, speeches: Sequence[LiveSpeech], *, manual: bool = False) -> LiveRun:
+    """Play, once more where the machine did something else meanwhile."""
+    for _ in range(MOST_TRIES - 1):
+        with suppress(LatePlayerError):
+            return server.play(speeches, manual=manual)
+    return server.play(speeches, manual=manual)
 
 
 def _offline(server: Serving, speech: LiveSpeech) -> tuple[int, int]:

@@ -40,17 +40,23 @@ LATE_S: Final = 0.05
 SERVER_NICE: Final = -15
 
 
+class LatePlayerError(ContenderError):
+    """Audio was not sent in time, so nothing was measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class LiveRun:
     """Streams that were played together.
 
     Attributes:
         processor_s: of the server, while they were played.
+        memory_bytes: that the server held before and after.
         late_s: the latest that a piece of audio was sent.
     """
 
     streams: tuple[Played, ...]
     processor_s: float
+    memory_bytes: tuple[int, int]
     late_s: float
 
 
@@ -109,21 +115,24 @@ class Serving:
                 after it.
 
         Raises:
-            ContenderError: the program failed, or nothing could be measured on this machine.
+            LatePlayerError: the machine had no processor for the player.
+            ContenderError: the program failed.
         """
         before_s = resources.processor_s(self.pid)
+        before_bytes = resources.held_bytes(self.pid)
         try:
             found = asyncio.run(self._play(speeches, manual=manual))
         except (OSError, RuntimeError, TimeoutError) as error:
             raise ContenderError(str(error) or type(error).__name__) from error
         late_s = max(late for _, late in found)
         if late_s > LATE_S:
-            raise ContenderError(
+            raise LatePlayerError(
                 f"audio was sent {late_s * 1000:.0f} ms late, so nothing is known of it: the "
                 "machine has no processor time for the player"
             )
         processor_s = resources.processor_s(self.pid) - before_s
-        return LiveRun(tuple(played for played, _ in found), processor_s, late_s)
+        memory_bytes = before_bytes, resources.held_bytes(self.pid)
+        return LiveRun(tuple(played for played, _ in found), processor_s, memory_bytes, late_s)
 
     async def _play(
         self, speeches: Sequence[LiveSpeech], *, manual: bool

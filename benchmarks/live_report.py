@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.live_figures import LiveFigures, percentile
 from benchmarks.live_results import LiveResults, LiveRow
-from benchmarks.report import machine_text, table
+from benchmarks.report import MB, machine_text, table
 
 MILLI: Final = 1_000.0
 MOST_LAG_S: Final = 1.0
@@ -20,6 +20,16 @@ _TIMES: Final = (
     "final after speech, ms",
     "after endpoint, ms",
     "after commit, ms",
+)
+_LOAD: Final = (
+    "program",
+    "seconds",
+    "streams",
+    "cores used",
+    "word stands, p95 ms",
+    "word committed, p95 ms",
+    "after endpoint, p95 ms",
+    "memory, MB",
 )
 _TEXTS: Final = (
     "program",
@@ -51,10 +61,10 @@ def _model(rows: Sequence[LiveRow]) -> list[str]:
     if alone:
         parts.append(table(_TIMES, [_times(row) for row in alone]))
         parts.append(table(_TEXTS, [_texts(row) for row in alone]))
+    if measured:
+        parts.append(table(_LOAD, [_load(row) for row in measured]))
     if len(measured) > len(alone):
-        header = ("program", "streams", "word stands, p95 ms", "word committed, p95 ms", "cores")
-        parts.append(table(header, [_load(row) for row in measured]))
-        parts.extend(_carried(measured))
+        parts.append(_carried(measured))
     absent = [row for row in rows if row.absent is not None]
     if absent:
         parts.append(
@@ -96,29 +106,34 @@ def _texts(row: LiveRow) -> list[str]:
 
 def _load(row: LiveRow) -> list[str]:
     found = _figures(row)
-    cores = row.processor_s / row.seconds
+    before, after = row.memory_bytes
     return [
         _name(row),
+        f"{row.asked_s:.0f}",
         str(row.streams),
+        f"{row.processor_s / row.seconds:.2f}",
         _milliseconds(percentile(found.shown_lags_s, 95)),
         _milliseconds(percentile(found.commit_lags_s, 95)),
-        f"{cores:.2f}",
+        _milliseconds(percentile(found.endpoint_delays_s, 95)),
+        f"{before / MB:.0f} to {after / MB:.0f}",
     ]
 
 
-def _carried(rows: Sequence[LiveRow]) -> list[str]:
+def _carried(rows: Sequence[LiveRow]) -> str:
+    """How many streams each program carried, of those that were tried."""
     lines = []
     for program in dict.fromkeys(row.program for row in rows):
-        carried = [
-            row.streams
-            for row in rows
-            if row.program == program
-            and (lag_s := percentile(_figures(row).shown_lags_s, 95)) is not None
-            and lag_s <= MOST_LAG_S
-        ]
-        most = max(carried, default=0)
-        lines.append(f"- {program}: {most} streams with 95 % of the words standing within 1 s.")
-    return ["\n".join(lines)]
+        carried = [row.streams for row in rows if row.program == program and _keeps_up(row)]
+        lines.append(
+            f"- {program}: {max(carried, default=0)} streams at once with 95 % of the words "
+            f"standing {MOST_LAG_S:g} s after their end."
+        )
+    return "\n".join(lines)
+
+
+def _keeps_up(row: LiveRow) -> bool:
+    lag_s = percentile(_figures(row).shown_lags_s, 95)
+    return lag_s is not None and lag_s <= MOST_LAG_S
 
 
 def _spread(values: Sequence[float], high: float = 99) -> str:

@@ -16,11 +16,13 @@ class LiveRow:
     """One program with one model, so many streams at the same time.
 
     Attributes:
-        seconds: of speech in each stream.
+        asked_s: seconds of speech that each stream was to have.
+        seconds: that the longest had, silence after it included.
         figures: None where there are none.
         offline: edits and units of the same speech as a whole recording, by Verbatim; None where it
             was not read.
         processor_s: of the server.
+        memory_bytes: of the server, before and after.
         absent: why there are no figures.
     """
 
@@ -28,11 +30,18 @@ class LiveRow:
     model: str
     language: str
     streams: int
-    seconds: float
+    asked_s: float
+    seconds: float = 0.0
     figures: LiveFigures | None = None
     offline: tuple[int, int] | None = None
     processor_s: float = 0.0
+    memory_bytes: tuple[int, int] = (0, 0)
     absent: str | None = None
+
+    @property
+    def kind(self) -> tuple[str, str, str, int, float]:
+        """What was measured."""
+        return self.program, self.model, self.language, self.streams, self.asked_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +53,7 @@ class LiveResults:
 
     def extended(self, row: LiveRow) -> LiveResults:
         """The same with one more row, in place of an older one of the same kind."""
-        kind = (row.program, row.model, row.language, row.streams)
-        others = [
-            other
-            for other in self.rows
-            if (other.program, other.model, other.language, other.streams) != kind
-        ]
+        others = [other for other in self.rows if other.kind != row.kind]
         return replace(self, rows=(*others, row))
 
     def save(self, path: Path) -> None:

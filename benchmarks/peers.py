@@ -87,6 +87,9 @@ _TORCH: Final = "torch==2.13.0"
 _TRANSFORMERS: Final = "transformers==5.5.4"
 """The newest that optimum-intel takes."""
 
+LIVE_INSTALLS: Final = ((_TORCH, "whisperlivekit==0.2.26"),)
+"""For the benchmark of live speech. Its torchaudio works with PyTorch's CPU build."""
+
 VERBATIM: Final = Peer("Verbatim", "benchmarks.contenders.ours", ModelFormat.CTRANSLATE2_INT8)
 SEQUENTIAL: Final = Peer(
     "faster-whisper",

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deepgram.listen.v1.types.listen_v1results import ListenV1Results
 from tests.support.audio_files import FORMATS, encode
 from tests.support.deepgram_client import (
     RAW,
-    ListenV1Results,
     assert_close,
     async_client,
     listen,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -140,6 +141,40 @@ async def test_none_can_be_reached() -> None:
         f"No back end can be reached: {NOBODY} (connection refused), http://127.0.0.1:10 ("
     )
     assert caught.value.retry_after_s == 10
+
+
+async def test_one_that_says_nothing_is_given_up(
+    back_end: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verbatim.forwarding.back_end.CHECK_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with front_end(url) as service:
+            with pytest.raises(UnavailableError, match="it does not answer"):
+                await transcript_of(service)
+        async with front_end(url, back_end.url) as service:
+            assert (await transcript_of(service)).text
+
+
+async def test_one_that_is_silent_for_too_long(tmp_path: Path) -> None:
+    hold = Hold()
+    options = {"heartbeat_s": 60.0}
+    with live_server(tmp_path, FakeEngine(interruption=hold), options) as server:
+        async with front_end(server.url, backend_silence_s=0.3) as service:
+            with pytest.raises(UnavailableError, match="it does not answer"):
+                await transcript_of(service)
+        await asyncio.to_thread(wait_until, lambda: hold.cancelled == 1)
+
+
+async def test_a_back_end_that_works_for_long_is_heard(tmp_path: Path) -> None:
+    hold = Hold()
+    options = {"heartbeat_s": 0.1}
+    with live_server(tmp_path, FakeEngine(interruption=hold), options) as server:
+        async with front_end(server.url, backend_silence_s=1.0) as service:
+            task = asyncio.create_task(transcript_of(service))
+            await asyncio.sleep(2)
+            hold.release()
+            assert (await task).text
 
 
 async def test_one_that_comes_later_is_found(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from verbatim.stages.script import convert
 
 OUR_PATH: Final = "/v1/transcripts"
 OLDER_PATH: Final = "/transcribe/file"
+CHECK_S: Final = 5.0
 FILE_NAME: Final = "recording"
 """What it is called here is nobody's business."""
 EVENT_STREAM: Final = "text/event-stream"
@@ -65,7 +66,7 @@ class BackEnd:
             UnreachableError: it is not.
         """
         with _as_unreachable():
-            answer = await self._client.get(self.url + OUR_PATH)
+            answer = await self._client.get(self.url + OUR_PATH, timeout=CHECK_S)
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise UnreachableError(f"it answers with status {answer.status_code}")
         # The address is there, if not for reading it.

@@ -150,6 +150,7 @@ def encode_video(
     *,
     muxer: str = "mp4",
     audio_codec: str = "aac",
+    video_codec: str = "mpeg4",
     audio_start_s: float = 0.0,
     seconds: float = 2.0,
     options: Mapping[str, str] | None = None,
@@ -157,7 +158,7 @@ def encode_video(
     """A film of moving grey with a sound track, or with none."""
     file = io.BytesIO()
     with av.open(file, "w", format=muxer, options=dict(options or {})) as out:
-        video = out.add_stream("mpeg4", rate=VIDEO_FRAMES_PER_S)
+        video = out.add_stream(video_codec, rate=VIDEO_FRAMES_PER_S)
         video.width, video.height, video.pix_fmt = VIDEO_PIXELS, VIDEO_PIXELS, "yuv420p"
         audio = None
         if waveform is not None:

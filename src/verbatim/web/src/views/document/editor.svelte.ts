@@ -26,6 +26,14 @@ export class Editor {
     this.loaded = true;
   }
 
+  /** Show what a transcription that still runs has so far. */
+  follow(segments: readonly Segment[]): void {
+    this.segments = segments;
+    this.warnings = [];
+    this.editing = -1;
+    this.#before = [];
+  }
+
   save(index: number, text: string): void {
     this.#become(setText(this.segments, index, text));
   }

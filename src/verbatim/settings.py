@@ -323,7 +323,12 @@ class Settings(BaseSettings):
         "can reach it or callers need a key.",
     )
 
-    # Logs
+    # Traces and logs
+    traces: bool = Field(
+        False,
+        description="Send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says; needs "
+        "verbatim-stt[otel].",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important message that is logged."
     )

@@ -35,6 +35,7 @@ from verbatim.server.app import create_app, new_metrics
 from verbatim.server.drain import Drain
 from verbatim.server.listeners import addresses, open_listeners
 from verbatim.server.serve import DrainingServer, serving_own_ports, uvicorn_config
+from verbatim.server.traces import Tracing
 from verbatim.settings import Settings
 from verbatim.store.database import Database, open_database
 from verbatim.wire.context import Context
@@ -152,6 +153,7 @@ class _ServerThread(threading.Thread):
         super().__init__(name="live-server", daemon=True)
         self._settings, self._engine, self._logs = settings, engine, logs
         self._max_files: int = context_options.pop("max_files", 100)
+        self._tracing: Tracing | None = context_options.pop("tracing", None)
         self._context_options = context_options
         self._server: uvicorn.Server | None = None
         self._live: LiveServer | None = None
@@ -202,7 +204,7 @@ class _ServerThread(threading.Thread):
     async def _serve_context(self, context: Context, database: Database) -> None:
         drain = Drain()
         metrics = new_metrics(context, drain)
-        app = create_app(context, drain=drain, metrics=metrics)
+        app = create_app(context, drain=drain, metrics=metrics, tracing=self._tracing)
         here = {"host": "127.0.0.1", "port": 0}
         listeners = open_listeners(self._settings.model_copy(update=here))
         self._server = DrainingServer(
@@ -246,7 +248,7 @@ def live_server(
     Args:
         folder: for the spool and the data.
         engine: what speaks; counts seconds if not given.
-        context_options: `pace`, `heartbeat_s`, and `max_files` of the spool.
+        context_options: `pace`, `heartbeat_s`, `max_files` of the spool, and `tracing`.
         settings: besides those that keep a test by itself.
     """
     defaults = {

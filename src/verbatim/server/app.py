@@ -33,6 +33,7 @@ from verbatim.server.errors import ErrorResponder
 from verbatim.server.health import Readiness, operation_routes
 from verbatim.server.metrics import Metrics
 from verbatim.server.middleware import REQUEST_ID_HEADER, ErrorBoundary, Observe
+from verbatim.server.traces import Traces, Tracing
 from verbatim.server.version import installed_version
 from verbatim.server.visits import Visits
 from verbatim.server.web import Page, bundled_folder, page_routes
@@ -68,6 +69,7 @@ def create_app(
     readiness: Readiness | None = None,
     metrics: Metrics | None = None,
     page_folder: Path | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The application; it owns nothing of what the context holds, and starts nothing.
 
@@ -77,6 +79,7 @@ def create_app(
         readiness: given by who loads the model.
         metrics: given by who counts there too what is no HTTP; of `new_metrics`.
         page_folder: of the built page; that of the package if not given.
+        tracing: makes traces, if given.
 
     Raises:
         BadRequestError: the settings switch on a dialect that does not exist.
@@ -124,6 +127,9 @@ def create_app(
             allow_headers=["*"],
             expose_headers=[REQUEST_ID_HEADER, CACHE_HEADER, "retry-after", *LIMIT_HEADERS],
         )
+    if tracing is not None:
+        context.service.telemetry.listen(tracing.on_happening)
+        app.add_middleware(Traces, tracing=tracing)
     app.add_middleware(Observe, dialects=dialects, metrics=metrics, clock=context.clock)
     return app
 

@@ -42,6 +42,7 @@ from verbatim.server.listeners import (
 from verbatim.server.logs import configure_logging
 from verbatim.server.metrics import Metrics
 from verbatim.server.tcp_listener import serving_tcp
+from verbatim.server.traces import open_tracing
 from verbatim.server.version import installed_version
 from verbatim.server.websocket_protocol import BoundedWebSockets
 from verbatim.settings import MIB, Settings
@@ -192,6 +193,7 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             open_database(settings) as database,
             open_access(policy, database) as access,
             opener(settings, catalog) as service,
+            open_tracing(settings) as tracing,
         ):
             if settings.cache:
                 version = installed_version()
@@ -202,7 +204,9 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
             context = Context(settings, service, catalog, spool, access, pace)
             readiness = Readiness(context, drain)
             metrics = new_metrics(context, drain)
-            app = create_app(context, drain=drain, readiness=readiness, metrics=metrics)
+            app = create_app(
+                context, drain=drain, readiness=readiness, metrics=metrics, tracing=tracing
+            )
             config = uvicorn_config(app, settings.max_message_bytes)
             server = DrainingServer(
                 config,

@@ -15,13 +15,14 @@ from tests.support.speech import Speech, error_rate, samples_of, speech
 from tests.support.spoken import Transcriber, live_service
 
 from verbatim.domain.audio import Samples, Window
-from verbatim.domain.live import LiveOptions, SecondPass
-from verbatim.domain.request import DecodeOptions, TranscriptionRequest
+from verbatim.domain.live import LiveOptions, Partial, SecondPass
+from verbatim.domain.request import DecodeOptions, Script, TranscriptionRequest
 from verbatim.domain.transcript import WindowResult
 from verbatim.engine.local import LocalEngine
 from verbatim.engine.protocol import EngineDescription, LoadOptions
 from verbatim.pipeline.live import LiveSession
 from verbatim.pipeline.transcribe import Frontend, transcribe
+from verbatim.stages.script import convert_text
 
 RATE = 16_000
 PIECE_S = 0.25
@@ -108,6 +109,21 @@ async def test_live_text_is_nearly_that_of_the_file(engine: LocalEngine) -> None
         live.append((file.text, heard.text, file.language))
         offline.append((file.text, await file_text(engine, file), file.language))
     assert error_rate(live) <= error_rate(offline) + MORE_ERRORS
+
+
+async def test_chinese_in_the_script_that_was_asked_for(engine: LocalEngine) -> None:
+    files = speech("short", "zh", 4)
+    pairs = []
+    for file in files:
+        options = LiveOptions(language="zh", script=Script.S2TWP)
+        heard = await live_text(engine, file, options)
+        for event in (*heard.partials, *heard.finals):
+            text = event.committed if isinstance(event, Partial) else event.text
+            # As if it had been converted already: nothing simplified is left.
+            assert convert_text(text, Script.S2T) == text
+            assert "".join(word.text for word in event.words).strip() == text
+        pairs.append((convert_text(file.text, Script.S2TWP), heard.text, "zh"))
+    assert error_rate(pairs) <= MORE_ERRORS
 
 
 async def test_a_minute_of_sentences(engine: LocalEngine) -> None:

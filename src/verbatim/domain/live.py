@@ -26,7 +26,7 @@ from typing import Final as Constant
 from typing import TypeAlias
 
 from verbatim.domain.errors import VerbatimError
-from verbatim.domain.request import Task
+from verbatim.domain.request import Script, Task
 from verbatim.domain.transcript import Segment, Word
 
 DEFAULT_MAX_UTTERANCE_S: Constant = 60.0
@@ -60,6 +60,8 @@ class LiveOptions:
     """Text that sets names, style and spelling, as if it was said before."""
     hotwords: str | None = None
     """Words and phrases that are likely."""
+    script: Script = Script.AS_SPOKEN
+    """How Chinese is written. What was told of an utterance stays as it was written."""
     turns: TurnDetection = field(default_factory=TurnDetection)
     manual: bool = False
     """True: only `commit` ends an utterance. Silence then costs nothing and ends nothing."""

@@ -70,7 +70,7 @@ def convert_segment(segment: Segment, script: Script, language: str | None = Non
     return replace(
         segment,
         text=convert_text(segment.text, script),
-        words=_converted_words(words, script) if words else words,
+        words=share_out(words, _converted(words, script)) if words else words,
     )
 
 
@@ -99,16 +99,20 @@ def _is_chinese(segment: Segment, language: str | None) -> bool:
         return segment.language in CHINESE
     if language and language not in CHINESE:
         return False
-    return bool(_HAN.search(segment.text)) and not _KANA.search(segment.text)
+    return looks_chinese(segment.text)
 
 
-def _converted_words(words: Sequence[Word], script: Script) -> tuple[Word, ...]:
+def looks_chinese(text: str) -> bool:
+    """Whether text of an unknown language has Chinese in it: characters, and no kana."""
+    return bool(_HAN.search(text)) and not _KANA.search(text)
+
+
+def share_out(words: Sequence[Word], converted: str) -> tuple[Word, ...]:
     """The words with their shares of their converted text; joined they give exactly that.
 
     A word for which nothing is left (津|巴|布|韦 is 辛巴威 in Taiwan) is one with the word before.
     """
     text = "".join(word.text for word in words)
-    converted = convert_text(text, script)
     ends = _aligned(list(accumulate(len(word.text) for word in words)), text, converted)
     result: list[Word] = []
     for word, (start, end) in zip(words, pairwise([0, *ends]), strict=True):
@@ -117,6 +121,10 @@ def _converted_words(words: Sequence[Word], script: Script) -> tuple[Word, ...]:
         else:
             result.append(replace(word, text=converted[start:end]))
     return tuple(result)
+
+
+def _converted(words: Sequence[Word], script: Script) -> str:
+    return convert_text("".join(word.text for word in words), script)
 
 
 def _aligned(offsets: Sequence[int], text: str, converted: str) -> list[int]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.live import LiveOptions, TurnDetection
-from verbatim.domain.request import Task
+from verbatim.domain.request import Script, Task
 from verbatim.stages.language_names import language_code
 from verbatim.wire.json_body import fit
 from verbatim.wire.live_audio import LiveEncoding, LiveFormat
@@ -39,6 +39,7 @@ class Options(BaseModel):
     task: Task = _DEFAULTS.task
     prompt: str | None = None
     hotwords: str | None = None
+    script: Script = _DEFAULTS.script
     turns: Turns = Turns()
     manual: bool = _DEFAULTS.manual
     partials: bool = _DEFAULTS.partials

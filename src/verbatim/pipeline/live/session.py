@@ -30,6 +30,7 @@ from verbatim.pipeline.live.listener import Listener
 from verbatim.pipeline.live.options import check_options
 from verbatim.pipeline.live.second_pass import SecondPasses
 from verbatim.pipeline.live.tap import AudioTap
+from verbatim.stages.live_script import Shown, in_script
 
 ID_BYTES: Final = 16
 
@@ -159,8 +160,10 @@ class StreamSession:
 
     async def events(self) -> AsyncGenerator[LiveEvent]:
         """What the session tells; see `LiveSession.events`."""
+        shown = Shown()
         while (event := await self._floor.events.get()) is not None:
-            yield event
+            told, shown = in_script(event, self._options.script, shown)
+            yield told
             if isinstance(event, SessionEnded):
                 return
 

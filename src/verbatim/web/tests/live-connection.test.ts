@@ -73,7 +73,7 @@ function setUp() {
   const connection = new LiveConnection(
     () => new FakeSocket() as unknown as WebSocket,
     RATE,
-    { language: 'en', model: '' },
+    { language: 'en', model: '', script: '' },
     {
       onstate: (state) => states.push(state),
       onevent: (event, offsetS) => events.push({ event, offsetS }),

@@ -96,13 +96,14 @@ export class LiveConnection {
 
   #greeting(): Record<string, unknown> {
     if (this.#session) return { type: 'resume', session: this.#session, received: this.#received };
-    const { language, model } = this.wish;
+    const { language, model, script } = this.wish;
     return {
       type: 'start',
       format: 'pcm16',
       rate: this.rate,
       ...(language ? { language } : {}),
       ...(model ? { model } : {}),
+      ...(script ? { script } : {}),
     };
   }
 

@@ -47,4 +47,6 @@ export type LiveMessage = LiveEvent | ReadyMessage | { type: 'error'; error: Err
 export interface LiveWish {
   language: string;
   model: string;
+  /** How Chinese is written. */
+  script: string;
 }

@@ -19,6 +19,7 @@ import { waveFile } from './wave';
 
 const LANGUAGE = 'verbatim.live-language';
 const DEVICE = 'verbatim.live-microphone';
+const SCRIPT = 'verbatim.live-script';
 const FULL_SCALE = 32_768;
 /** Longer recordings are kept without their sound, which lies in memory until they end. */
 const MAX_KEPT_S = 2 * 3600;
@@ -40,6 +41,7 @@ class Live {
   entryId = $state<string | null>(null);
   language = $state(read(LANGUAGE) ?? '');
   device = $state(read(DEVICE) ?? '');
+  script = $state(read(SCRIPT) ?? '');
 
   #capture: Capture | null = null;
   #connection: LiveConnection | null = null;
@@ -64,6 +66,7 @@ class Live {
     this.#part = 0;
     write(LANGUAGE, this.language);
     write(DEVICE, this.device);
+    write(SCRIPT, this.script);
     try {
       // A browser does not tell why it was not let in to a WebSocket; here the key is asked for.
       await getJson('v1/server/status', { asks: true });
@@ -99,7 +102,7 @@ class Live {
     this.#connection = new LiveConnection(
       openSocket,
       rate,
-      { language: this.language, model: '' },
+      { language: this.language, model: '', script: this.script },
       {
         onstate: (state) => this.#changed(state, rate),
         onevent: (event, offsetS) => this.#told(event, offsetS),

@@ -1,0 +1,92 @@
+"""When an utterance that goes on is decoded again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from verbatim.domain.live import LiveOptions
+from verbatim.domain.transcript import Segment, WindowResult, Word
+from verbatim.pipeline.live.utterance import (
+    EAGER_STEP_S,
+    FIRST_STEP_S,
+    Heard,
+    Purpose,
+    Utterance,
+    Wanted,
+)
+
+RATE = 16_000
+OPTIONS = LiveOptions(language="en")
+START_S = 1.0
+EMPTY = WindowResult((), None, (), "en", 1.0, (), 0.0, -0.1, 1.0, 0.0, 1.0)
+
+
+def samples(seconds: float) -> int:
+    return round(seconds * RATE)
+
+
+def open_utterance(options: LiveOptions = OPTIONS) -> Utterance:
+    utterance = Utterance(0, options, samples(START_S), None)
+    utterance.begin_stretch(samples(START_S))
+    return utterance
+
+
+def result(text: str) -> WindowResult:
+    words = tuple(
+        Word(f" {word}", 0.1 * place, 0.1 * place + 0.1, 0.99)
+        for place, word in enumerate(text.split())
+    )
+    segment = Segment(0, 0, 0.0, 1.0, text, (), 0.0, -0.1, 1.0, 0.0, words)
+    return replace(EMPTY, segments=(segment,))
+
+
+def due_s(utterance: Utterance, busy_s: float = 0.0) -> float:
+    """The audio at which it is decoded next, to 10 ms."""
+    return next(
+        at / 100
+        for at in range(100 * round(START_S), 10_000)
+        if utterance.wanted(Heard(samples(at / 100), None), busy_s) is not None
+    )
+
+
+def decode(utterance: Utterance, at_s: float, found: WindowResult) -> None:
+    wanted = Wanted(samples(START_S), samples(at_s), Purpose.STEP)
+    utterance.take(wanted, found)
+    utterance.partial()
+
+
+def test_the_first_words_are_looked_for_at_once() -> None:
+    utterance = open_utterance()
+    first_s = due_s(utterance)
+    assert first_s == pytest.approx(START_S + OPTIONS.turns.padding_s + FIRST_STEP_S)
+    decode(utterance, first_s, EMPTY)
+    assert due_s(utterance) == pytest.approx(first_s + EAGER_STEP_S)
+    decode(utterance, first_s + EAGER_STEP_S, result("hello"))
+    assert due_s(utterance) == pytest.approx(first_s + EAGER_STEP_S + OPTIONS.step_s)
+
+
+@pytest.mark.parametrize(("busy_s", "step_s"), [(0.0, 0.5), (0.4, 0.5), (0.75, 0.75), (60.0, 1.0)])
+def test_where_the_engine_is_slow_the_steps_are_longer(busy_s: float, step_s: float) -> None:
+    utterance = open_utterance()
+    decode(utterance, 2.0, result("hello"))
+    assert due_s(utterance, busy_s) == pytest.approx(2.0 + step_s)
+    # All of the audio is in the next window, however long it took.
+    wanted = utterance.wanted(Heard(samples(9.0), None), busy_s)
+    assert wanted == Wanted(samples(START_S), samples(9.0), Purpose.STEP)
+
+
+def test_the_first_words_wait_for_a_slow_engine_too() -> None:
+    utterance = open_utterance()
+    decode(utterance, 2.0, EMPTY)
+    assert due_s(utterance, 0.7) == pytest.approx(2.7)
+
+
+def test_a_step_that_was_asked_for_is_kept() -> None:
+    utterance = open_utterance(replace(OPTIONS, step_s=3.0))
+    decode(utterance, 2.0, result("hello"))
+    assert due_s(utterance, 0.1) == pytest.approx(5.0)
+    short = open_utterance(replace(OPTIONS, step_s=0.1))
+    decode(short, 2.0, EMPTY)
+    assert due_s(short) == pytest.approx(2.1)

@@ -59,6 +59,15 @@ def test_the_numbers_are_those_of_ctranslate2(seconds: int) -> None:
     assert np.linalg.norm(integer - wanted) / np.linalg.norm(wanted) < 0.015
 
 
+def test_rows_are_what_they_are_alone() -> None:
+    mel = mel_of(14)
+    mel = np.concatenate([mel, mel[::-1] * 0.5, mel[:1]])
+    encoder = OpenVinoEncoder(MODEL, Precision.FLOAT32, threads=2)
+    wanted = np.concatenate([encoder.encode(row[None]) for row in mel])
+    assert np.allclose(encoder.encode(mel), wanted, atol=1e-4)
+    assert not np.allclose(wanted[0], wanted[1], atol=0.1)
+
+
 def results_of(encoder: EncoderName, compute_type: str) -> list[WindowResult]:
     options = replace(ON_CPU, encoder=encoder, compute_type=compute_type)
     engine = LocalEngine.load(MODEL, "demo", options)

@@ -55,29 +55,29 @@ def text(result: WindowResult) -> str:
 
 def test_a_window_costs_what_it_is_long() -> None:
     model = ScriptedModel(well)
-    results = run(decoder(model), [window(1), window(6), window(9), window(29)])
-    assert [result.encoded_s for result in results] == [8, 8, 12, 30]
+    results = run(decoder(model), [window(1), window(5), window(9), window(29)])
+    assert [result.encoded_s for result in results] == [7, 7, 12, 30]
     assert [text(result) for result in results] == [
-        "window of 1 at 8",
-        "window of 6 at 8",
+        "window of 1 at 7",
+        "window of 5 at 7",
         "window of 9 at 12",
         "window of 29 at 30",
     ]
     assert model.encoded == [
-        (Heard(1, 8), Heard(6, 8)),
+        (Heard(1, 7), Heard(5, 7)),
         (Heard(9, 12),),
         (Heard(29, 30),),
     ]
 
 
 def test_what_is_in_doubt_is_heard_again_in_full_with_the_others() -> None:
-    model = ScriptedModel(doubtful_when_short(6, 9))
-    windows = [window(9), window(29), window(1), window(6)]
+    model = ScriptedModel(doubtful_when_short(5, 9))
+    windows = [window(9), window(29), window(1), window(5)]
     results = run(decoder(model), windows)
-    assert [result.encoded_s for result in results] == [30, 30, 8, 30]
-    assert model.encoded[-1] == (Heard(9, 30), Heard(29, 30), Heard(6, 30))
+    assert [result.encoded_s for result in results] == [30, 30, 7, 30]
+    assert model.encoded[-1] == (Heard(9, 30), Heard(29, 30), Heard(5, 30))
     assert len(model.encoded) == 3
-    in_full = run(decoder(ScriptedModel(doubtful_when_short(6, 9)), FULL_LENGTH_S), windows)
+    in_full = run(decoder(ScriptedModel(doubtful_when_short(5, 9)), FULL_LENGTH_S), windows)
     assert [results[n] for n in (0, 1, 3)] == [in_full[n] for n in (0, 1, 3)]
 
 
@@ -88,7 +88,7 @@ def test_a_short_length_is_tried_once_and_the_full_one_at_every_temperature() ->
     model = ScriptedModel(never)
     (result,) = run(decoder(model), [window(3)])
     assert model.generated == [
-        ((Heard(3, 8),), 0.0),
+        ((Heard(3, 7),), 0.0),
         ((Heard(3, 30),), 0.0),
         ((Heard(3, 30),), 0.2),
         ((Heard(3, 30),), 0.4),
@@ -123,22 +123,22 @@ def test_a_language_that_is_not_sure_is_asked_about_in_full() -> None:
     model = ScriptedModel(well, languages)
     results = run(decoder(model), [window(3), window(4)])
     assert [result.language for result in results] == ["ko", "ko"]
-    assert [result.encoded_s for result in results] == [8, 30]
+    assert [result.encoded_s for result in results] == [7, 30]
     # Nothing was decoded in a language that might be wrong.
-    assert model.generated == [((Heard(3, 8),), 0.0), ((Heard(4, 30),), 0.0)]
+    assert model.generated == [((Heard(3, 7),), 0.0), ((Heard(4, 30),), 0.0)]
 
 
 def test_a_language_that_is_given_is_not_asked_about() -> None:
     model = ScriptedModel(well, lambda _: [])
     (result,) = run(decoder(model), [window(3, replace(GREEDY, language="en"))])
-    assert (result.language, result.encoded_s) == ("en", 8)
+    assert (result.language, result.encoded_s) == ("en", 7)
 
 
 def test_words_are_aligned_at_the_length_that_was_believed() -> None:
     model = ScriptedModel(doubtful_when_short(4))
     timed = replace(GREEDY, word_timestamps=True)
     results = run(decoder(model), [window(3, timed), window(4, timed), window(5)])
-    assert model.aligned == [((Heard(3, 8),), (300,)), ((Heard(4, 30),), (400,))]
+    assert model.aligned == [((Heard(3, 7),), (300,)), ((Heard(4, 30),), (400,))]
     assert [bool(result.segments[0].words) for result in results] == [True, True, False]
 
 

@@ -43,5 +43,5 @@ def test_the_lengths_are_few_and_suit_the_encoder() -> None:
 
 
 def test_where_the_lengths_change() -> None:
-    expected = {0.1: 8, 6.0: 8, 6.01: 12, 10.0: 12, 14.0: 16, 18.0: 20, 23.0: 25, 23.1: 30, 30: 30}
+    expected = {0.1: 7, 5.0: 7, 5.01: 9, 7.0: 9, 10.0: 12, 14.0: 16, 18.0: 20, 23.0: 25, 23.1: 30}
     assert {each: length_for(each, SHORT_LENGTHS_S) for each in expected} == expected

@@ -16,8 +16,8 @@ MARGIN_S: Final = 2.0
 """Silence that follows every window, so that the model sees where the speech ends. whisper.cpp's
 users found 1.3 s too little, and 2 to 2.6 s enough (whisper.cpp issue 1855, voxtype issue 124)."""
 FULL_LENGTH_S: Final = (float(WINDOW_S),)
-SHORT_LENGTHS_S: Final = (8.0, 12.0, 16.0, 20.0, 25.0, *FULL_LENGTH_S)
-"""Few, so that windows of about one length share a batch. None below 8 s: the model is furthest
+SHORT_LENGTHS_S: Final = (7.0, 9.0, 12.0, 16.0, 20.0, 25.0, *FULL_LENGTH_S)
+"""Few, so that windows of about one length share a batch. None below 7 s: the model is furthest
 from its training there, and what the encoder would still save is little beside the decoder."""
 
 

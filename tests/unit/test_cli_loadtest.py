@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -24,6 +24,8 @@ from verbatim.cli.loadtest_run import (
     percentile,
 )
 from verbatim.cli.main import app
+from verbatim.domain.audio import Window
+from verbatim.engine.fake import FakeEngine
 
 RUNNER = CliRunner()
 RECORDINGS = (Recording("a.wav", b"A", 2.0), Recording("b.wav", b"B", 4.0))
@@ -172,6 +174,20 @@ def test_a_real_server_answers_all_within_its_bounds(tmp_path: Path) -> None:
     assert 0 < figures["min_s"] <= figures["p50_s"] <= figures["p99_s"] <= figures["max_s"]
     assert shown.exit_code == 0
     assert "2 of 2" in shown.output
+
+
+def test_equal_requests_are_each_worked_on(tmp_path: Path) -> None:
+    async def take_a_while(windows: Sequence[Window]) -> None:
+        await asyncio.sleep(0.5)
+
+    engine = FakeEngine(interruption=take_a_while)
+    arguments = ["-f", str(SPEECH), "-n", "8", "-c", "8"]
+    with live_server(tmp_path, engine, max_running=1, max_waiting=0) as server:
+        result = RUNNER.invoke(app, ["loadtest", "--url", server.url, *arguments])
+        joined = RUNNER.invoke(app, ["loadtest", "--url", server.url, *arguments, "--cached"])
+    assert result.exit_code == 1
+    assert "HTTP 429 (busy)" in result.output
+    assert joined.exit_code == 0, joined.output
 
 
 def test_what_a_server_refuses_is_shown_and_fails(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Caching:
     """What a request allows.
 
     Attributes:
-        read: it may be answered with a kept result.
+        read: it may be answered with a kept result, or with that of an equal request.
         keep: its result may be kept.
     """
 
@@ -178,6 +178,16 @@ class ResultCache:
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
 
+    async def clear(self) -> int:
+        """Forget all results; says how many were kept.
+
+        Raises:
+            StorageFullError, UnavailableError: the database cannot be written.
+        """
+        self._unsaved.clear()
+        async with self._one_at_a_time:
+            return await self._store.clear()
+
     async def aclose(self) -> None:
         """Finish writing what is kept."""
         if self._saving:
@@ -190,6 +200,8 @@ class ResultCache:
         try:
             content = await asyncio.to_thread(pack, transcript)
             async with self._one_at_a_time:
+                if key.digest not in self._unsaved:
+                    return  # all results were to be forgotten meanwhile
                 await self._store.put(key.digest, content, self._now())
         except VerbatimError as error:
             self._rest("results cannot be kept", error)

@@ -153,6 +153,14 @@ class TranscriptionService:
         """From now on results are kept; the service closes it."""
         self._results = results
 
+    async def forget_results(self) -> int:
+        """Forget all results that are kept; says how many there were.
+
+        Raises:
+            StorageFullError, UnavailableError: the database cannot be written.
+        """
+        return 0 if self._results is None else await self._results.clear()
+
     def pass_on_to(self, elsewhere: Elsewhere) -> None:
         """From now on no model of this server is used for recordings."""
         self._elsewhere = elsewhere
@@ -175,13 +183,15 @@ class TranscriptionService:
             recording: what to transcribe.
             request: how.
             owner: with whose other requests it shares the device's time; empty: it stands alone.
-            caching: whether a kept result will do, and may be kept.
+            caching: whether a kept result will do, or that of a run in flight, and may be kept.
 
         Raises:
             OverloadedError: every place in the queue is taken.
             UnavailableError: the service is closing.
         """
-        same = None if recording.digest is None else (owner, recording.digest, request)
+        same = None
+        if recording.digest is not None and caching.read:
+            same = (owner, recording.digest, request)
         key: ResultKey | None = None
         try:
             self._check_open()

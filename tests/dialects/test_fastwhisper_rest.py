@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from tests.support.live_server import SPEECH, Hold, LiveServer, live_server, wait_until
 from tests.support.older_client import OlderClient
 
-from verbatim.engine.fake import FakeEngine
+from verbatim.engine import hardware
+from verbatim.engine.fake import FAKE_DESCRIPTION, FakeEngine
+from verbatim.engine.hardware import Gpu
+from verbatim.settings import MIB
 
 SAID = "Hello there."
 ADMIN = {"X-Admin-Key": "boss"}
@@ -352,6 +356,18 @@ class TestStatus:
         assert (body["model_loaded"], body["model"], body["device"]) == (True, "fake", "cpu")
         assert body["max_connections"] == 200
         assert not any(name.startswith("gpu_") for name in body)
+
+    def test_a_gpu(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        cards = (Gpu("H100", 80 * MIB), Gpu("H200", 141 * MIB, 3 * MIB // 2))
+        monkeypatch.setattr(hardware, "_gpus", lambda: cards)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        on_second = replace(FAKE_DESCRIPTION, device="cuda", device_indexes=(1,))
+        with live_server(tmp_path, FakeEngine(description=on_second)) as server:
+            assert "gpu_name" not in ask(server, "GET", "/health").json()
+            transcribe(server)
+            body = ask(server, "GET", "/health").json()
+            assert (body["device"], body["gpu_name"]) == ("cuda", "H200")
+            assert body["gpu_memory_allocated_mb"] == body["gpu_memory_reserved_mb"] == 1.5
 
     def test_stats(self, tmp_path: Path) -> None:
         with live_server(tmp_path, FakeEngine(lambda window: SAID), max_running=7) as server:

@@ -6,6 +6,7 @@ import io
 import json
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from tests.support.live_server import Hold, LiveServer, live_server, wait_until
 from tests.support.older_client import OlderClient
 from tests.support.spoken import SpokenEngine, spoken
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from verbatim.dialects.fastwhisper import routes
 from verbatim.dialects.fastwhisper.socket import AUTH_S, SocketRoute
@@ -87,8 +88,13 @@ class TestRecording:
             assert set(message) == {"type", "text", "language", "duration"}
             assert message["language"] == "en"
             assert 0 < message["duration"] < SPEECH.duration_s
-        # The sentence so far, not the last second of it.
-        assert any(text.startswith("Hello there, my") for text in client.texts("partial"))
+
+    def test_partials_are_the_sentence_so_far(self, client: OlderClient) -> None:
+        start(client, silence_threshold=5)
+        client.play(SPEECH.samples[: round(3.0 * 16_000)])
+        # Not the last second of it.
+        while not client.hear_until("partial")["text"].startswith("Hello there, my good"):
+            pass
 
     def test_what_is_open_ends_by_stop(self, client: OlderClient) -> None:
         start(client, silence_threshold=5)
@@ -480,6 +486,16 @@ class TestLimits:
             client.hear_until("status")
             assert client.texts("final")[1:] == SENTENCES
 
+    def test_a_message_that_is_too_long(self, tmp_path: Path) -> None:
+        with (
+            live_server(tmp_path, max_message_bytes=100_000) as server,
+            OlderClient(server.url) as client,
+        ):
+            start(client)
+            client.socket.send(bytes(100_000))
+            client.socket.send(bytes(100_001))
+            assert client.close_code() == 1009
+
 
 class TestEnd:
     def test_a_stop_of_the_server_tells_what_was_said(self, tmp_path: Path) -> None:
@@ -522,7 +538,8 @@ class TestEnd:
         ):
             client.hear()
             start(client)
-            client.play(SPEECH.samples[: round(3.0 * 16_000)])
+            with suppress(ConnectionClosed):
+                client.play(SPEECH.samples[: round(3.0 * 16_000)])
             assert "the cause" not in client.hear_until("error")["message"]
             assert client.close_code() == 1011
 

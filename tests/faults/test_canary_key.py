@@ -18,7 +18,7 @@ from tests.support.fake_process import fake_server
 from tests.support.live_server import SPEECH, LiveServer, live_server
 from tests.support.raw_http import connected
 from typer.testing import CliRunner
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
@@ -31,7 +31,17 @@ GOOD = "canary-good-0123456789abcdef0123456789abcdef"
 WRONG = "canary-wrong-0123456789abcdef0123456789abcdef"
 ADMIN = "canary-admin-0123456789abcdef0123456789abcdef"
 CANARIES = (GOOD, WRONG, ADMIN, *map(digest_of, (GOOD, WRONG, ADMIN)))
-PATHS = ("/", "/health", "/metrics", "/nothing", "/v1/models", "/v1/keys", "/v1/live")
+PATHS = (
+    "/",
+    "/health",
+    "/metrics",
+    "/nothing",
+    "/v1/models",
+    "/v1/keys",
+    "/v1/live",
+    "/stats",
+    "/admin/keys",
+)
 
 
 def assert_silent(told: str, *canaries: str) -> None:
@@ -63,7 +73,11 @@ def ask_everywhere(client: httpx.Client) -> Iterator[httpx.Response]:
         upload: dict[str, Any] = {"files": {"file": speech}, "headers": shown}
         yield client.post("/v1/audio/transcriptions", params={"key": key}, **upload)
         yield client.post("/v1/audio/transcriptions", data={"api_key": key}, **upload)
-        yield client.delete(f"/v1/keys/{key}", headers={"x-admin-key": ADMIN})
+        for address in (f"/v1/keys/{key}", f"/admin/keys/{key}"):
+            yield client.delete(address, headers={"x-admin-key": ADMIN})
+        # Here the address is that of a key.
+        for address in (f"/admin/keys/{key}", f"/admin/keys/{key}/more"):
+            yield client.get(address, headers={"x-admin-key": ADMIN})
 
 
 def open_sockets(url: str) -> int:
@@ -86,6 +100,25 @@ def open_sockets(url: str) -> int:
             except InvalidStatus as refused:
                 assert_silent(str(refused.response))
     return accepted
+
+
+def say_keys(url: str) -> list[int]:
+    """Keys as first messages of the older real-time server's wire; with what it is closed."""
+    codes = []
+    for key in (GOOD, WRONG, ADMIN):
+        with connect(f"{url.replace('http', 'ws')}/ws/transcribe") as socket:
+            socket.send(json.dumps({"api_key": key}))
+            assert_silent(str(socket.recv(timeout=5)))
+            # Once in, a key is a message that makes no sense.
+            socket.send(json.dumps({"command": key, "language": key, "api_key": key}))
+            socket.send(key)
+            with contextlib.suppress(ConnectionClosed):
+                while '"error"' not in (told := str(socket.recv(timeout=5))):
+                    assert_silent(told)
+                assert_silent(told)
+            socket.close()
+            codes.append(socket.close_code or 0)
+    return codes
 
 
 def send_nonsense(url: str) -> None:
@@ -111,7 +144,7 @@ def test_a_server_at_its_most_talkative(tmp_path: Path) -> None:
         "VERBATIM_AUTH": "on",
         "VERBATIM_API_KEY": GOOD,
         "VERBATIM_ADMIN_KEY": ADMIN,
-        "VERBATIM_DIALECTS": "openai_rest,native_keys,native_live",
+        "VERBATIM_DIALECTS": "openai_rest,native_keys,native_live,fastwhisper",
     }
     with (
         console.open("w") as stdout,
@@ -128,6 +161,7 @@ def test_a_server_at_its_most_talkative(tmp_path: Path) -> None:
         for headers in in_every_header(stored):
             assert stored not in client.get("/v1/models", headers=headers).text
         assert open_sockets(server.url) == 3
+        assert say_keys(server.url) == [1000, 4001, 4001]
         send_nonsense(server.url)
         metrics = client.get("/metrics").text
         server.signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/verbatim
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
+COPY tools/build_page.py tools/build_page.py
 COPY src/ src/
 COPY --from=page /build/src/verbatim/web/dist/ src/verbatim/web/dist/
 # Compiled here, because the running container cannot write it.

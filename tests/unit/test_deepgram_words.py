@@ -203,6 +203,14 @@ class TestGaps:
         assert not list(gaps.on_speech(1, 1.2))
         assert not list(gaps.on_heard(60.0))
 
+    def test_not_while_speech_goes_on_in_the_next_utterance(self) -> None:
+        gaps = Gaps(1_000)
+        gaps.on_final(final(words_of([" a"]), EndReason.LENGTH))
+        assert not list(gaps.on_heard(60.0))
+        gaps.on_final(Final(1, 1.0, 9.0, "", "", (), (), "en", 1.0, EndReason.ENDPOINT))
+        (told,) = gaps.on_heard(60.0)
+        assert told["last_word_end"] == 0.5
+
     def test_none_where_nobody_asked(self) -> None:
         narrator = Narrator(LiveQuery(vad_events=True), MODEL, "id")
         told = results(narrator, SpeechStarted(0, 0.0), final(words_of([" a"])))

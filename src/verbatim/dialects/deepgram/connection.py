@@ -108,14 +108,18 @@ class Connection:
             heard_s = self._session.heard_s
             self._digest.update(data)
             await self._feed(self._audio.feed(data))
-            for told in self._narrator.heard(heard_s):
-                await self._socket.send_json(told)
+            await self._tell_gaps(heard_s)
+
+    async def _tell_gaps(self, heard_s: float) -> None:
+        for told in self._narrator.heard(heard_s):
+            await self._socket.send_json(told)
 
     async def _obey(self, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "KeepAlive":
                 # No audio, but somebody who will send some.
                 await self._session.feed(NOTHING)
+                await self._tell_gaps(self._session.heard_s)
             case "Finalize":
                 if not self._finished:
                     await self._feed(self._audio.flush())

@@ -162,6 +162,9 @@ class Gaps:
     def on_final(self, event: FinalEvent) -> None:
         """An utterance brings no more words."""
         self._open.discard(event.utterance)
+        if event.reason is EndReason.LENGTH:
+            # Its speech goes on in the next one, which nothing announces.
+            self._open.add(event.utterance + 1)
         if event.words:
             self._last_word_end = event.words[-1].end
 

@@ -35,7 +35,7 @@ from verbatim.wire.forms import inlined_schema
 from verbatim.wire.guard import Guard, caller_of
 from verbatim.wire.json_body import JSON_TYPE, read_json
 from verbatim.wire.notes import notes_of
-from verbatim.wire.v1_errors import ERROR_SCHEMA, render_error
+from verbatim.wire.v1_errors import ERROR_RESPONSES, render_error
 from verbatim.wire.websocket import (
     CLOSE_CODE_OF_END,
     LiveSocket,
@@ -53,7 +53,6 @@ TRANSCRIPTION: Final = "transcription"
 BETA_HEADER: Final = "openai-beta"
 BETA_VALUE: Final = "realtime=v1"
 BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"
-ERROR_CONTENT: Final = {JSON_TYPE: {"schema": ERROR_SCHEMA}}
 
 
 def dialect(context: Context) -> Dialect:
@@ -77,10 +76,7 @@ def _add(
         methods=["POST"],
         response_model=answer,
         response_model_exclude_unset=True,
-        responses={
-            "4XX": {"description": "An error of the request.", "content": ERROR_CONTENT},
-            "5XX": {"description": "An error of the server.", "content": ERROR_CONTENT},
-        },
+        responses=ERROR_RESPONSES,
         openapi_extra={"requestBody": {"required": True, "content": content}},
     )
 

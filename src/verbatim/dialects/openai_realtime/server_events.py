@@ -24,7 +24,7 @@ from verbatim.domain.live import (
 from verbatim.domain.live import Final as FinalEvent
 from verbatim.domain.transcript import Word
 from verbatim.wire.dialect import STATUS_OF_KIND
-from verbatim.wire.v1_errors import error_body
+from verbatim.wire.v1_errors import ErrorFields, error_fields
 
 ID_BYTES: Final = 12
 TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
@@ -53,14 +53,11 @@ def server_event(kind: str, **values: Any) -> Event:
 
 def error_event(error: VerbatimError, event_id: str | None = None) -> Event:
     """An error; `event_id` is that of the client's event at fault."""
-    return server_event("error", error={**_error(error), "event_id": event_id})
+    return server_event("error", error={**_fields(error), "event_id": event_id})
 
 
-def _error(error: VerbatimError) -> dict[str, Any]:
-    told = error_body(error, STATUS_OF_KIND[error.kind])["error"]
-    if not isinstance(told, dict):
-        raise TypeError("an error's body holds an object")
-    return told
+def _fields(error: VerbatimError) -> ErrorFields:
+    return error_fields(error, STATUS_OF_KIND[error.kind])
 
 
 class Narrator:
@@ -173,7 +170,7 @@ class Narrator:
     def _failed(self, utterance: int | None, error: VerbatimError) -> Event:
         if utterance is None:
             return error_event(error)
-        told = {name: value for name, value in _error(error).items() if value is not None}
+        told = {name: value for name, value in _fields(error).items() if value is not None}
         place = self._of_item(utterance)
         self._items.pop(utterance, None)
         return server_event(f"{TRANSCRIPTION}.failed", **place, error=told)

@@ -340,6 +340,19 @@ class TestFile:
         client.order("transcribe_file_end")
         assert client.hear()["message"] == NO_FILE
 
+    def test_nonsense_in_between_costs_no_file(self, client: OlderClient) -> None:
+        file = wav(SPEECH.samples)
+        client.order("transcribe_file")
+        client.hear()
+        client.socket.send(file[:10_000])
+        client.socket.send("{")
+        assert client.hear()["type"] == "error"
+        client.order("dance")
+        client.socket.send(file[10_000:])
+        client.order("transcribe_file_end")
+        assert client.hear()["message"] == f"파일 수신 완료 ({len(file)} bytes). 전사 중..."
+        assert client.hear()["type"] == "file_result"
+
     def test_clear_forgets_a_file(self, client: OlderClient, server: LiveServer) -> None:
         client.order("transcribe_file")
         client.hear()
@@ -513,6 +526,18 @@ class TestEnd:
             assert talking.close_code() == 1001
             assert quiet.close_code() == 1001
 
+    def test_who_shows_a_key_while_the_server_stops_is_sent_home(self, tmp_path: Path) -> None:
+        with (
+            live_server(tmp_path, auth="on", api_key=KEY, admin_key="boss") as server,
+            OlderClient(server.url) as client,
+        ):
+            # It is waited for, on a connection that was accepted.
+            wait_until(lambda: server.drain.running == 1)
+            server.drain.begin()
+            client.say(api_key=KEY)
+            assert client.close_code() == 1001
+            assert [m["type"] for m in client.messages] == ["auth", "connected"]
+
     def test_what_cannot_be_decoded_is_told(self, tmp_path: Path) -> None:
         async def fail(windows: Any) -> None:
             raise InternalError("This audio cannot be decoded.")
@@ -584,6 +609,18 @@ class TestKeys:
             client.say(api_key="boss")
             assert client.hear()["code"] == "AUTH_FAILED"
             assert client.close_code() == 4001
+
+    def test_a_key_for_live_audio_only(self, closed: LiveServer) -> None:
+        wish = {"name": "microphone", "scopes": ["live"]}
+        with closed.client(headers={"X-Admin-Key": "boss"}) as http:
+            key = http.post("/v1/keys", json=wish).json()["key"]
+        with OlderClient(closed.url) as client:
+            client.say(api_key=key)
+            assert client.hear()["type"] == "auth"
+            assert client.hear()["type"] == "connected"
+            client.order("transcribe_file")
+            assert "live audio only" in client.hear()["message"]
+            assert start(client)["type"] == "status"
 
     @pytest.mark.parametrize("first", ["{", "[]", b"\x00\x01", "x" * 70_000])
     def test_what_is_no_key_at_all(self, closed: LiveServer, first: str | bytes) -> None:

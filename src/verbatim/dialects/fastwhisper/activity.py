@@ -42,6 +42,7 @@ class Activity:
         self._context = context
         self._began_s = context.clock()
         self._clients: dict[str, Client] = {}
+        self._draining = False
         self.served = 0
         """Connections that were let in so far."""
         self.transcriptions = 0
@@ -80,6 +81,9 @@ class Activity:
         client = Client(info, self._context.clock(), go)
         self._clients[client.id] = client
         self.served += 1
+        if self._draining:
+            # It was showing its key when the server began to stop.
+            go()
         return client
 
     def leave(self, client: Client) -> None:
@@ -97,6 +101,7 @@ class Activity:
         return self._context.clock() - client.since_s
 
     def drain(self) -> None:
-        """Send everybody home."""
+        """Send everybody home, and who comes yet."""
+        self._draining = True
         for client in self.clients:
             client.go()

@@ -19,8 +19,8 @@ from verbatim.dialects.fastwhisper.recording import (
     status_message,
 )
 from verbatim.dialects.fastwhisper.results import file_message, wanted
-from verbatim.domain.errors import BadRequestError, VerbatimError
-from verbatim.domain.keys import Caller
+from verbatim.domain.errors import BadRequestError, ForbiddenError, VerbatimError
+from verbatim.domain.keys import Caller, Scope
 from verbatim.domain.live import Final as FinalEvent
 from verbatim.domain.live import LiveOptions, SessionEnd, SessionEnded
 from verbatim.pipeline.service import Recording as Upload
@@ -101,7 +101,6 @@ class Talk:
                 self._drop_file()
                 await self._say_error(texts.FILE_TIMEOUT)
             except VerbatimError as error:
-                self._drop_file()
                 await self._say_error(public_error(error, self._notes).message)
         if self._recording is not None:
             await self._recording.stop()
@@ -125,12 +124,19 @@ class Talk:
     async def _take(self, data: bytes) -> None:
         """A binary message: of a file, of a recording, or of nothing that was announced."""
         if self._file is not None:
-            await self._file.write(data)
+            await self._take_of_file(self._file, data)
         elif self._recording is not None:
             if self._recording.ended in {SessionEnd.IDLE, SessionEnd.TOO_LONG}:
                 # A client that paused for long knows nothing of it, and goes on.
                 await self._begin()
             await self._recording.hear(data)
+
+    async def _take_of_file(self, file: ReceivedFile, data: bytes) -> None:
+        try:
+            await file.write(data)
+        except VerbatimError:
+            self._drop_file()
+            raise
 
     async def _obey(self, text: str) -> None:
         command = _parsed(text)
@@ -179,6 +185,11 @@ class Talk:
             await self._drop_recording()
 
     async def _start_file(self, command: dict[str, Any]) -> None:
+        if Scope.TRANSCRIBE not in self._caller.scopes:
+            raise ForbiddenError(
+                "This key is for live audio only; an administrator can make one for files as well.",
+                code="insufficient_scope",
+            )
         asked = wanted(fit(command, FileCommand).language)
         self._drop_file()
         if self._recording is not None:
@@ -188,10 +199,13 @@ class Talk:
         await self._say(texts.file_mode(asked.decode.language))
 
     async def _end_file(self) -> None:
-        if self._file is None:
+        file = self._file
+        if file is None:
             raise BadRequestError(texts.NO_FILE)
-        asked, upload = self._file.wanted, await self._file.finish()
-        self._file = None
+        try:
+            upload = await file.finish()
+        finally:
+            self._drop_file()
         try:
             await self._say(texts.file_received(upload.size_bytes))
         except BaseException:
@@ -199,7 +213,7 @@ class Talk:
             raise
         self._notes.upload_bytes += upload.size_bytes
         recording = Upload(upload.path, upload.digest, upload.release)
-        run = await self._context.service.start(recording, asked, self._caller.owner)
+        run = await self._context.service.start(recording, file.wanted, self._caller.owner)
         try:
             transcript = await run.result()
         finally:

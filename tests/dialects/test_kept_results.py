@@ -56,21 +56,33 @@ def binary(path: str) -> Callable[[LiveServer], httpx.Response]:
     return send
 
 
-@pytest.mark.parametrize(
-    "send",
-    [
-        multipart(OPENAI),
-        multipart("/v1/audio/translations"),
-        multipart("/v1/transcripts"),
-        multipart("/stt/transcribe/"),
-        multipart("/transcribe/file"),
-        binary("/transcribe/binary"),
-    ],
-)
-def test_the_second_time_every_dialect_knows_the_answer(
-    tmp_path: Path, send: Callable[[LiveServer], httpx.Response]
-) -> None:
+ROUTES = {
+    OPENAI: multipart,
+    "/v1/audio/translations": multipart,
+    "/v1/listen": binary,
+    "/v1/transcripts": multipart,
+    "/transcribe": multipart,
+    "/stt/transcribe/": multipart,
+    "/transcribe/file": multipart,
+    "/transcribe/binary": binary,
+}
+
+
+def test_no_route_for_recordings_is_forgotten_here(tmp_path: Path) -> None:
+    with live_server(tmp_path) as server:
+        paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    types = {
+        path: " ".join(operations.get("post", {}).get("requestBody", {}).get("content", {}))
+        for path, operations in paths.items()
+    }
+    taking = {path for path, told in types.items() if "form-data" in told or "octet" in told}
+    assert taking == set(ROUTES)
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_the_second_time_every_dialect_knows_the_answer(tmp_path: Path, path: str) -> None:
     engine = FakeEngine()
+    send = ROUTES[path](path)
     with live_server(tmp_path, engine, cache=True) as server:
         first = send(server)
         assert outcome(first) == "miss"
@@ -84,7 +96,12 @@ def test_the_second_time_every_dialect_knows_the_answer(
 def without_times(answer: httpx.Response) -> object:
     if not answer.headers["content-type"].startswith("application/json"):
         return answer.text
-    return {name: value for name, value in answer.json().items() if "process" not in name}
+    changing = ("process", "request_id", "metadata", "timestamp")
+    return {
+        name: value
+        for name, value in answer.json().items()
+        if not any(part in name for part in changing)
+    }
 
 
 def test_a_hit_streams_at_once_what_was_streamed(tmp_path: Path) -> None:
@@ -214,6 +231,15 @@ def test_a_cache_that_cannot_be_written_fails_nothing(tmp_path: Path) -> None:
                     lambda: any(log["event"] == "results cannot be kept" for log in server.logs)
                 )
         assert kept(server) == 0
+
+
+def test_an_administrator_can_have_everything_forgotten(tmp_path: Path) -> None:
+    with live_server(tmp_path, cache=True) as server, server.client() as client:
+        post(server)
+        post(server, prompt="other")
+        wait_until(lambda: kept(server) == 2)
+        assert client.delete("/v1/server/results").json() == {"deleted": 2}
+        assert outcome(post(server)) == "miss"
 
 
 def test_a_broken_table_is_a_miss(tmp_path: Path) -> None:

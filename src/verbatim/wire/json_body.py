@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from functools import partial
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -51,7 +53,9 @@ async def read_json(
             body += chunk
             if len(body) > max_bytes:
                 raise TooLargeError(f"The body may have {max_bytes} bytes.", code="body_too_large")
-    return parse_json(bytes(body), model, whole_place=whole_place)
+    parse = partial(parse_json, bytes(body), model, whole_place=whole_place)
+    # Megabytes take a moment, for which others would have to wait.
+    return parse() if len(body) <= MAX_BODY_BYTES else await asyncio.to_thread(parse)
 
 
 def parse_json(body: bytes, model: type[Model], *, whole_place: bool = False) -> Model:

@@ -192,6 +192,12 @@ class DeletedBody(Body):
     freed_bytes: int
 
 
+class ForgottenBody(Body):
+    """What was kept, and is no more."""
+
+    deleted: int = Field(description="How many results.")
+
+
 def keep_seconds(value: Any) -> Any:
     """Seconds of a number or of a text such as 5m; what is below zero is for ever."""
     seconds = value

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection, Request
 
 from verbatim.dialects.native_server.bodies import (
     DeletedBody,
+    ForgottenBody,
     LoadBody,
     LoadedBody,
     ModelListBody,
@@ -41,6 +42,7 @@ NAME: Final = "native_server"
 PREFIX: Final = "/v1/server"
 STATUS: Final = "/v1/server/status"
 MODELS: Final = "/v1/server/models"
+RESULTS: Final = "/v1/server/results"
 ONE: Final = "/v1/server/models/{model:path}"
 TIME_DIGITS: Final = 3
 NO_BODY: Final = "0"
@@ -79,6 +81,7 @@ def dialect(context: Context) -> Dialect:
     add("POST", f"{ONE}/pull", routes.pull, administrator, HTTPStatus.ACCEPTED)
     add("DELETE", f"{ONE}/pull", routes.cancel_pull, administrator)
     add("DELETE", ONE, routes.delete, administrator)
+    add("DELETE", RESULTS, routes.forget, administrator)
     return Dialect(NAME, (PREFIX,), router, render_error)
 
 
@@ -167,6 +170,10 @@ class _ServerRoutes:
             await self._context.service.unload_model(files.name)
         freed_bytes = await asyncio.to_thread(catalog.remove, files.name)
         return DeletedBody(id=files.name, freed_bytes=freed_bytes)
+
+    async def forget(self) -> ForgottenBody:
+        """Forget all results that are kept, of everybody."""
+        return ForgottenBody(deleted=await self._context.service.forget_results())
 
     def _list(self, residents: Sequence[ResidentModel], loading: Sequence[str]) -> ModelListBody:
         default = default_name(self._context)

@@ -7,6 +7,7 @@ is compared with what was said, and when.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -80,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     args = parser().parse_args(arguments)
+    # So that the servers are ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if args.command == "render":
         text = live_report(LiveResults.load(args.results))
         page: Path = args.into

@@ -28,14 +28,14 @@ PIECE_S: Final = 0.1
 """Audio that a microphone hands over at once."""
 APART_S: Final = 0.37
 """Between the beginnings of streams that are played together."""
-LEAD_S: Final = 1.0
-"""For connecting, before the first sample is spoken."""
+LEAD_S: Final = 0.2
+"""From when all streams are open until the first sample is spoken."""
 COMMIT_AFTER_S: Final = 0.5
 """After a sentence's end: the moment at which somebody lets a key go."""
 LONGEST_START_S: Final = 300.0
 LONGEST_REST_S: Final = 120.0
 """For what is told after the last sample."""
-LATE_S: Final = 0.05
+LATE_S: Final = 0.1
 """A piece of audio that is sent later than this makes a run void: the player had no processor."""
 SERVER_NICE: Final = -15
 
@@ -137,22 +137,27 @@ class Serving:
     async def _play(
         self, speeches: Sequence[LiveSpeech], *, manual: bool
     ) -> list[tuple[Played, float]]:
+        streams = [
+            await self.program.connect(self.port, speech.language, manual=manual)
+            for speech in speeches
+        ]
         begins_s = time.perf_counter() + LEAD_S
         return await asyncio.gather(
             *(
-                self._stream(speech, begins_s + number * APART_S, manual=manual)
-                for number, speech in enumerate(speeches)
+                _stream(stream, speech, begins_s + number * APART_S, manual=manual)
+                for number, (stream, speech) in enumerate(zip(streams, speeches, strict=True))
             )
         )
 
-    async def _stream(
-        self, speech: LiveSpeech, began_s: float, *, manual: bool
-    ) -> tuple[Played, float]:
-        stream = await self.program.connect(self.port, speech.language, began_s, manual=manual)
-        listening = asyncio.create_task(stream.listen())
-        late_s = await _speak(stream, speech, began_s, manual=manual)
-        async with asyncio.timeout(LONGEST_REST_S):
-            return await listening, late_s
+
+async def _stream(
+    stream: LiveConnection, speech: LiveSpeech, began_s: float, *, manual: bool
+) -> tuple[Played, float]:
+    """What came back, and by how much the latest piece was late."""
+    listening = asyncio.create_task(stream.listen(began_s))
+    late_s = await _speak(stream, speech, began_s, manual=manual)
+    async with asyncio.timeout(LONGEST_REST_S):
+        return await listening, late_s
 
 
 def play_first() -> None:

@@ -43,8 +43,12 @@ class LiveConnection(Protocol):
         """No more audio comes."""
         ...
 
-    async def listen(self) -> Played:
-        """Read until everything was told."""
+    async def listen(self, began_s: float) -> Played:
+        """Read until everything was told.
+
+        Args:
+            began_s: moment on `time.perf_counter` at which the stream's first sample is spoken.
+        """
         ...
 
 
@@ -70,15 +74,12 @@ class LiveProgram(Protocol):
         """How its server is started with a CTranslate2 folder."""
         ...
 
-    async def connect(
-        self, port: int, language: str, began_s: float, *, manual: bool
-    ) -> LiveConnection:
-        """Begin a stream.
+    async def connect(self, port: int, language: str, *, manual: bool) -> LiveConnection:
+        """Open a stream.
 
         Args:
             port: of the server.
             language: that will be spoken.
-            began_s: moment on `time.perf_counter` at which the stream's first sample is spoken.
             manual: only `commit` ends utterances.
         """
         ...

@@ -45,23 +45,20 @@ class Verbatim:
             "/ready",
         )
 
-    async def connect(
-        self, port: int, language: str, began_s: float, *, manual: bool
-    ) -> VerbatimStream:
+    async def connect(self, port: int, language: str, *, manual: bool) -> VerbatimStream:
         """Open a session."""
         socket = await connect(f"ws://127.0.0.1:{port}/v1/live", compression=None, max_size=None)
         start = {"type": "start", "language": language, "manual": manual}
         start |= {"turns": {"silence_s": SILENCE_S}, **self.options}
         await socket.send(json.dumps(start))
-        return VerbatimStream(socket, began_s)
+        return VerbatimStream(socket)
 
 
 class VerbatimStream:
     """One session."""
 
-    def __init__(self, socket: ClientConnection, began_s: float) -> None:
+    def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self._began_s = began_s
         self._commits_at_s: list[float] = []
 
     async def send(self, pcm: bytes) -> None:
@@ -70,14 +67,14 @@ class VerbatimStream:
 
     async def commit(self) -> None:
         """End the utterance."""
-        self._commits_at_s.append(self._now_s())
+        self._commits_at_s.append(time.perf_counter())
         await self._socket.send(json.dumps({"type": "commit"}))
 
     async def finish(self) -> None:
         """End the session."""
         await self._socket.send(json.dumps({"type": "finish"}))
 
-    async def listen(self) -> Played:
+    async def listen(self, began_s: float) -> Played:
         """Until the session has ended.
 
         Raises:
@@ -90,7 +87,7 @@ class VerbatimStream:
         commit_delays_s: list[float] = []
         async for data in self._socket:
             message = json.loads(data)
-            now_s = self._now_s()
+            now_s = time.perf_counter() - began_s
             match message["type"]:
                 case "speech_stopped":
                     speech_ends_s[message["utterance"]] = message["end"]
@@ -105,10 +102,8 @@ class VerbatimStream:
                     if message["is_final"] and message["reason"] == "endpoint":
                         endpoint_delays_s.append(now_s - speech_ends_s[number] - SILENCE_S)
                     elif message["is_final"] and message["reason"] == "commit":
-                        commit_delays_s.append(now_s - self._commits_at_s[len(commit_delays_s)])
+                        committed_s = self._commits_at_s[len(commit_delays_s)] - began_s
+                        commit_delays_s.append(now_s - committed_s)
                 case "failed" | "error":
                     raise RuntimeError(message["error"]["message"])
         return Played(tuple(told), tuple(endpoint_delays_s), tuple(commit_delays_s))
-
-    def _now_s(self) -> float:
-        return time.perf_counter() - self._began_s

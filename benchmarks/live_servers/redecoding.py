@@ -32,20 +32,17 @@ class Redecoding:
         module = "benchmarks.live_servers.redecoding_server"
         return ServerCommand((sys.executable, "-m", module, str(model), str(port), language))
 
-    async def connect(
-        self, port: int, language: str, began_s: float, *, manual: bool
-    ) -> RedecodingStream:
+    async def connect(self, port: int, language: str, *, manual: bool) -> RedecodingStream:
         """Open a stream."""
         del language, manual
-        return RedecodingStream(await connect(f"ws://127.0.0.1:{port}/live"), began_s)
+        return RedecodingStream(await connect(f"ws://127.0.0.1:{port}/live"))
 
 
 class RedecodingStream:
     """One stream."""
 
-    def __init__(self, socket: ClientConnection, began_s: float) -> None:
+    def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self._began_s = began_s
 
     async def send(self, pcm: bytes) -> None:
         """Audio."""
@@ -59,7 +56,7 @@ class RedecodingStream:
         """An empty message ends it."""
         await self._socket.send(b"")
 
-    async def listen(self) -> Played:
+    async def listen(self, began_s: float) -> Played:
         """Until the server closes."""
         told: list[Told] = []
         finals: list[str] = []
@@ -69,6 +66,6 @@ class RedecodingStream:
             if message["final"]:
                 finals.append(message["text"])
                 tail = ""
-            now_s = time.perf_counter() - self._began_s
+            now_s = time.perf_counter() - began_s
             told.append(Told(now_s, " ".join(filter(None, finals)), tail))
         return Played(tuple(told))

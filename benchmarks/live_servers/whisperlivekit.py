@@ -29,20 +29,17 @@ class WhisperLiveKit:
         given = ("--port", str(port), "--model_dir", str(model), "--lan", language, "--pcm-input")
         return ServerCommand((*server, *policy, *given))
 
-    async def connect(
-        self, port: int, language: str, began_s: float, *, manual: bool
-    ) -> WhisperLiveKitStream:
+    async def connect(self, port: int, language: str, *, manual: bool) -> WhisperLiveKitStream:
         """Open a stream."""
         del language, manual
-        return WhisperLiveKitStream(await connect(f"ws://127.0.0.1:{port}/asr"), began_s)
+        return WhisperLiveKitStream(await connect(f"ws://127.0.0.1:{port}/asr"))
 
 
 class WhisperLiveKitStream:
     """One stream."""
 
-    def __init__(self, socket: ClientConnection, began_s: float) -> None:
+    def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self._began_s = began_s
 
     async def send(self, pcm: bytes) -> None:
         """Audio."""
@@ -56,7 +53,7 @@ class WhisperLiveKitStream:
         """An empty message ends it."""
         await self._socket.send(b"")
 
-    async def listen(self) -> Played:
+    async def listen(self, began_s: float) -> Played:
         """Until it says that everything was told.
 
         Raises:
@@ -71,7 +68,7 @@ class WhisperLiveKitStream:
                 break
             if "lines" in message:
                 lines = [line["text"].strip() for line in message["lines"] if line.get("text")]
-                now_s = time.perf_counter() - self._began_s
+                now_s = time.perf_counter() - began_s
                 tail = f" {message['buffer_transcription'].strip()}"
                 told.append(Told(now_s, " ".join(lines), tail))
         await self._socket.close()

@@ -211,9 +211,7 @@ class Echo:
     def command(self, model: Path, port: int, language: str) -> ServerCommand:
         return ServerCommand((sys.executable, "-c", self.script, str(port)))
 
-    async def connect(
-        self, port: int, language: str, began_s: float, *, manual: bool
-    ) -> EchoStream:
+    async def connect(self, port: int, language: str, *, manual: bool) -> EchoStream:
         from websockets.asyncio.client import connect  # noqa: PLC0415
 
         return EchoStream(await connect(f"ws://127.0.0.1:{port}/live"))
@@ -232,7 +230,7 @@ class EchoStream:
     async def finish(self) -> None:
         await self.send(b"")
 
-    async def listen(self) -> Played:
+    async def listen(self, began_s: float) -> Played:
         told = [Told(0.0, str(text), "") async for text in self.socket]  # type: ignore[attr-defined]
         return Played(tuple(told))
 

@@ -123,7 +123,7 @@ def test_health(server: LiveServer, caller: str) -> None:
         "status": "healthy",
         "model": "verbatim-demo",
         "model_loaded": False,
-        "device": "auto",
+        "device": server.context.settings.device,
         "compute_type": "auto",
         "fallback": None,
         "running": 0,

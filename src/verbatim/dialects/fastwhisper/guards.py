@@ -2,6 +2,7 @@
 
 # No postponed annotations here: FastAPI could not resolve those of an instance.
 
+from fastapi.openapi.models import APIKey
 from starlette.requests import HTTPConnection
 
 from verbatim.dialects.fastwhisper import texts
@@ -16,6 +17,8 @@ class ClientGuard(Guard):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, Scope.TRANSCRIBE)
+        self.scheme_name = "client_key"
+        self.model = _in_header("X-API-Key", "A client's key.")
 
     async def __call__(self, connection: HTTPConnection) -> Caller:
         """Let the caller in; raises as `admit`, in their language."""
@@ -36,6 +39,8 @@ class AdminGuard(Guard):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, Scope.ADMIN, needs_key=True)
+        self.scheme_name = "admin_key"
+        self.model = _in_header("X-Admin-Key", "An administrator's key.")
 
     async def __call__(self, connection: HTTPConnection) -> Caller:
         """Let the caller in; raises as `admit`, with one word for whatever is wrong."""
@@ -43,3 +48,7 @@ class AdminGuard(Guard):
             return await super().__call__(connection)
         except (UnauthorizedError, ForbiddenError) as error:
             raise ForbiddenError(texts.ADMIN_INVALID) from error
+
+
+def _in_header(name: str, description: str) -> APIKey:
+    return APIKey.model_validate({"in": "header", "name": name, "description": description})

@@ -56,7 +56,7 @@ class Base64Body(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    audio: str | None = Field(None, description="The file, in Base64; a data URL is fine.")
+    audio: str = Field(min_length=1, description="The file, in Base64; a data URL is fine.")
     language: str | None = Field(None, description="As at /transcribe.")
 
 
@@ -150,9 +150,12 @@ def unpack(path: Path) -> tuple[str | None, bytes]:
         BadRequestError: it is no such body.
         EmptyAudioError: the file is empty.
     """
-    body = parse_json(path.read_bytes(), Base64Body)
-    if not body.audio:
-        raise BadRequestError(texts.AUDIO_MISSING, param="audio")
+    try:
+        body = parse_json(path.read_bytes(), Base64Body)
+    except BadRequestError as error:
+        if error.param == "audio":
+            raise BadRequestError(texts.AUDIO_MISSING, param="audio") from error
+        raise
     coded = body.audio
     if coded.startswith(DATA_URL):
         coded = coded.partition(",")[2]

@@ -129,7 +129,7 @@ def _measure(
     absent = obstacle(program)
     if absent is not None:
         return [replace(empty, absent=absent)]
-    log = args.folder / "logs" / f"live-{program.name.replace(' ', '-')}.log"
+    log = args.folder / "logs" / f"live-{model}-{program.name.replace(' ', '-')}.log"
     rows = []
     try:
         with serving(program, folder, language, log) as server:

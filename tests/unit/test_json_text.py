@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verbatim.wire.json_text import load_json
+from verbatim.wire.json_text import TornTextError, load_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -24,12 +24,18 @@ def test_json_is_read(value: object, escaped: bool, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [r'"\ud800"', r'{"a": ["\udfff x"]}', r'{"\ud83d": 1}', '"\\ud83d']
+    ("text", "place"),
+    [
+        (r'"\ud800"', ()),
+        (r'{"a": ["b", "\udfff x"]}', ("a", 1)),
+        (r'{"a": {"\ud83d": 1}}', ("a",)),
+    ],
 )
-def test_what_cannot_be_sent_back_is_refused(text: str) -> None:
+def test_what_cannot_be_sent_back_is_refused(text: str, place: tuple[str | int, ...]) -> None:
     for given_text in (text, text.encode()):
-        with pytest.raises(ValueError):  # noqa: PT011 - its kinds have nothing else in common
+        with pytest.raises(TornTextError) as refused:
             load_json(given_text)
+        assert refused.value.place == place
 
 
 def test_whole_pairs_are_text() -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from verbatim.domain.errors import BadRequestError, TooLargeError, UnsupportedMediaError
 from verbatim.wire.body import Pace, body_chunks
-from verbatim.wire.json_text import load_json
+from verbatim.wire.json_text import Place, TornTextError, load_json
 
 MAX_BODY_BYTES: Final = 64 * 1024
 JSON_TYPE: Final = "application/json"
@@ -66,6 +66,9 @@ def parse_json(body: bytes, model: type[Model], *, whole_place: bool = False) ->
     """
     try:
         value = load_json(body)
+    except TornTextError as error:
+        param = _param(error.place, whole=whole_place)
+        raise BadRequestError(f"{param or 'body'}: {error}.", param=param) from error
     except (ValueError, RecursionError) as error:
         raise BadRequestError("The body is no JSON.", code="invalid_json") from error
     return fit(value, model, whole_place=whole_place)
@@ -86,6 +89,10 @@ def fit(value: object, model: type[Model], *, whole_place: bool = False) -> Mode
         return model.model_validate(value)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
-        lines = (f"{'.'.join(map(str, p['loc'])) or 'body'}: {p['msg']}" for p in problems)
-        place = problems[0]["loc"] if whole_place else problems[0]["loc"][:1]
-        raise BadRequestError("; ".join(lines), param=".".join(map(str, place)) or None) from error
+        lines = (f"{_param(p['loc'], whole=True) or 'body'}: {p['msg']}" for p in problems)
+        param = _param(problems[0]["loc"], whole=whole_place)
+        raise BadRequestError("; ".join(lines), param=param) from error
+
+
+def _param(place: Place, *, whole: bool) -> str | None:
+    return ".".join(map(str, place if whole else place[:1])) or None

@@ -32,11 +32,6 @@ _QUANTISED_TOGETHER: Final = 128
 tenth less time and, with speech, no accuracy that could be measured."""
 
 
-_FRAMES_TOGETHER: Final = 3000
-"""Mel frames of one call, one window of 30 s or several short ones. More are no faster (tiny: four
-windows together or one by one, within 3 %), and each takes its share of memory."""
-
-
 class Precision(StrEnum):
     """What the encoder's linear layers compute with."""
 
@@ -143,14 +138,11 @@ class _Compiled:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._compiled.create_infer_request()
-        rows, _, frames = mel.shape
-        together = max(1, _FRAMES_TOGETHER // frames)
-        parts = []
-        for first in range(0, rows, together):
-            [output] = request.infer([mel[first : first + together]], share_inputs=True).values()
-            parts.append(np.array(output))
+        # Several together are no faster, each takes its share of memory, and whenever their number
+        # changes all of it is taken anew.
+        rows = [np.array(request.infer([row[None]], share_inputs=True)[0]) for row in mel]
         self._idle.put(request)
-        return np.concatenate(parts)
+        return np.concatenate(rows)
 
 
 class _Network:

@@ -76,6 +76,16 @@ def test_decodings_of_nearly_the_same_audio_are_no_second_opinion() -> None:
     assert later.committed == "hello"
 
 
+def test_decodings_far_apart_bear_each_other_out() -> None:
+    state = step(StableText(), "hello there", 10.0)
+    later = step(state, "hello there my", 15.0)
+    assert later.committed == "hello there"
+    assert shown(step(step(StableText(), "hello there", 0.2), "hello there", 5.0)) == ""
+    for edge in range(20, 100):
+        state = step(state, "other words", float(edge))
+    assert len(state.heard) < 5
+
+
 def test_what_was_decoded_in_between_must_say_the_same() -> None:
     first = step(StableText(), "hello there", 10.0)
     between = step(first, "hollow there", 10.5)

@@ -98,7 +98,7 @@ class StableText:
     Attributes:
         words: committed; the marks that close the last one may be missing.
         guess: what follows, as decoded last.
-        heard: the decodings of about the last second, oldest first.
+        heard: the decodings of about the last second, and the one before, oldest first.
     """
 
     words: tuple[Word, ...] = ()
@@ -194,8 +194,10 @@ def complete(state: StableText) -> StableText:
 def observe(state: StableText, guess: Guess, *, edge: float) -> StableText:
     """Take note of what was decoded, and commit nothing."""
     texts = (*(word.text for word in state.words), *(unit.text for unit in guess.units))
-    recent = tuple(heard for heard in state.heard if heard.edge > edge - 2 * AGREEMENT_S)
-    return StableText(state.words, guess, (*recent, Heard(edge, texts)))
+    old = [heard for heard in state.heard if heard.edge <= edge - 2 * AGREEMENT_S]
+    # Where the steps are long, the last one is all there is to compare with.
+    kept = (*old[-1:], *state.heard[len(old) :])
+    return StableText(state.words, guess, (*kept, Heard(edge, texts)))
 
 
 def without_words(state: StableText) -> StableText:

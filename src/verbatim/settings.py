@@ -23,7 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from verbatim.domain.addresses import checked_url
+from verbatim.domain.addresses import checked_name, checked_origin, checked_url
 from verbatim.domain.errors import BadRequestError
 from verbatim.older_servers import LikeName, Values, profile, read_variables
 
@@ -44,6 +44,8 @@ def _split_commas(value: object) -> object:
 
 
 Url: TypeAlias = Annotated[str, AfterValidator(checked_url)]
+Origin: TypeAlias = Annotated[str, AfterValidator(checked_origin)]
+HostName: TypeAlias = Annotated[str, AfterValidator(checked_name)]
 UserPath: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -102,8 +104,16 @@ class Settings(BaseSettings):
         ],
         description="Wire dialects that are switched on.",
     )
-    cors_origins: Annotated[list[str], BeforeValidator(_split_commas)] = Field(
-        [], description="Browser origins that may call the API; none by default."
+    cors_origins: Annotated[list[Origin], BeforeValidator(_split_commas)] = Field(
+        [],
+        description="Origins, such as https://example.org, whose pages in browsers may call the "
+        "API; none by default. `*`, all, needs keys, or no_auth.",
+    )
+    allowed_hosts: Annotated[list[HostName], BeforeValidator(_split_commas)] = Field(
+        [],
+        description="Names that this server may be called by, besides IP addresses and names that "
+        "only local networks have; `*`: any. If not set, names matter only on loopback where "
+        "nobody needs a key.",
     )
     drain_s: float = Field(
         30.0, ge=0, description="On SIGTERM, seconds that running requests get to finish."

@@ -68,6 +68,16 @@ def test_a_contradiction() -> None:
         policy_of(Settings(auth="on", no_auth=True))
 
 
+def test_pages_of_all_sites_need_keys_or_a_word_of_the_operator() -> None:
+    with pytest.raises(BadRequestError, match="every page on the web") as caught:
+        policy_of(Settings(cors_origins=["*"]))
+    assert caught.value.param == "cors_origins"
+    assert policy_of(Settings(cors_origins=["*"], auth="on")).required
+    anonymous = policy_of(Settings(cors_origins=["*"], no_auth=True)).anonymous
+    assert anonymous is not None
+    assert Scope.ADMIN not in anonymous.scopes
+
+
 def test_keys_of_the_settings() -> None:
     (api, admin) = policy_of(Settings(api_key="a", admin_key="b")).fixed
     assert api[0] == digest_of("a")

@@ -65,11 +65,25 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_lists_come_with_commas_or_as_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "verbatim.toml").write_text('device_indexes = [2, 3]\ncors_origins = "a, b"\n')
+    (tmp_path / "verbatim.toml").write_text(
+        'device_indexes = [2, 3]\ncors_origins = "https://A.example/, http://b:81"\n'
+    )
     assert load_settings().device_indexes == [2, 3]
-    assert load_settings().cors_origins == ["a", "b"]
+    assert load_settings().cors_origins == ["https://a.example", "http://b:81"]
     monkeypatch.setenv("VERBATIM_DEVICE_INDEXES", "0, 1")
     assert load_settings().device_indexes == [0, 1]
+
+
+@pytest.mark.parametrize("origin", ["example.org", "https://", "https://a/page", "//a", "a b"])
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(BadRequestError, match="https://example.org"):
+        load_settings({"cors_origins": [origin]})
+
+
+@pytest.mark.parametrize("name", ["https://a.example", "a.example:80", "a/b", "", "."])
+def test_what_is_no_name_of_a_server_is_refused(name: str) -> None:
+    with pytest.raises(BadRequestError, match="no name of a server"):
+        load_settings({"allowed_hosts": [name]})
 
 
 def test_the_home_folder_can_be_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:

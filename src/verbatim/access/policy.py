@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from verbatim.access.secret import digest_of
+from verbatim.domain.addresses import ANY
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.keys import Caller, Scope
 from verbatim.settings import Settings
@@ -59,8 +60,15 @@ def policy_of(settings: Settings) -> Policy:
     off = settings.no_auth or settings.auth == "off"
     if settings.auth == "on" or not (off or (local and settings.api_key is None)):
         return Policy(None, fixed)
-    # On this machine alone, whoever calls could as well run `verbatim` commands.
-    scopes = OPEN_SCOPES | {Scope.ADMIN} if local else OPEN_SCOPES
+    any_page = ANY in settings.cors_origins
+    if any_page and not settings.no_auth:
+        raise BadRequestError(
+            "cors_origins = * would let every page on the web use this server through the browser "
+            "of whoever opens it. Name the origins, or ask for keys (--auth on), or say --no-auth.",
+            param="cors_origins",
+        )
+    # On this machine alone, whoever calls could as well run `verbatim` commands; pages could not.
+    scopes = OPEN_SCOPES | {Scope.ADMIN} if local and not any_page else OPEN_SCOPES
     return Policy(Caller(None, ANONYMOUS_NAME, scopes, authenticated=False), fixed)
 
 

@@ -27,6 +27,7 @@ from verbatim.dialects import (
     zhtw,
 )
 from verbatim.domain.errors import BadRequestError, VerbatimError
+from verbatim.server.browsers import SiteGuard
 from verbatim.server.docs import DOCS_CSP, docs_page
 from verbatim.server.drain import Drain
 from verbatim.server.errors import ErrorResponder
@@ -50,7 +51,6 @@ DIALECTS: Final[Mapping[str, Callable[[Context], Dialect]]] = MappingProxyType(
         deepgram.NAME: deepgram.dialect,
         native_keys.NAME: native_keys.dialect,
         native_live.NAME: native_live.dialect,
-        fastwhisper.NAME: fastwhisper.dialect,
         fastwhisper.NAME: fastwhisper.dialect,
         native_server.NAME: native_server.dialect,
         native_transcripts.NAME: native_transcripts.dialect,
@@ -119,6 +119,12 @@ def create_app(
     # The one added last is the outermost.
     app.add_middleware(ErrorBoundary, errors=errors, drain=drain)
     app.add_middleware(Visits)
+    app.add_middleware(
+        SiteGuard,
+        settings=context.settings,
+        open_to_all=not context.access.policy.required,
+        errors=errors,
+    )
     if context.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
-DOCS_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   color: #1a1a1a; background: #fff; }
@@ -18,6 +19,11 @@ td, th { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
 @media (prefers-color-scheme: dark) { body { color: #eee; background: #161616; }
   h2, td, th { border-color: #333; } a { color: #8bf; } }
 """
+_STYLE_HASH: Final = b64encode(sha256(STYLE.encode()).digest()).decode()
+DOCS_CSP: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 Schema = Mapping[str, Any]
 

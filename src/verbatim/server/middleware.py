@@ -42,6 +42,7 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+        "cross-origin-resource-policy": "same-origin",
         "cache-control": "no-store",
     }
 )

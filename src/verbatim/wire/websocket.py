@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from verbatim.domain.addresses import ANY
 from verbatim.domain.errors import (
     BadRequestError,
     ErrorKind,
@@ -39,7 +39,9 @@ MAX_REASON_BYTES: Final = 123
 """Of a close frame (RFC 6455, 5.5)."""
 CLOSE_NEWS_S: Final = 0.5
 """How long it may take to hear why a connection is closed, on which nothing can be sent."""
-ANY_ORIGIN: Final = "*"
+FETCH_SITE: Final = "sec-fetch-site"
+"""How a page's site relates to this one, as the browser sees it (W3C, Fetch Metadata)."""
+SAME_ORIGIN: Final = "same-origin"
 _GONE: Final = (WebSocketDisconnect, RuntimeError, OSError)
 """What Starlette and uvicorn raise where a connection has ended (RuntimeError: by the server)."""
 
@@ -260,17 +262,19 @@ def check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
 
     Args:
         connection: a request, or a WebSocket that is not accepted yet.
-        allowed: origins, such as `https://example.org`; `*` allows all.
+        allowed: origins in lower case, such as `https://example.org`; `*` allows all.
 
     Raises:
         ForbiddenError: a page of this origin may not open connections here.
     """
     origin = connection.headers.get("origin")
-    if origin is None or ANY_ORIGIN in allowed:
+    if origin is None or ANY in allowed:
         return
-    known = {entry.rstrip("/").casefold() for entry in allowed}
     own = connection.headers.get("host", "").casefold()
-    if origin.casefold() in known or (own and urlsplit(origin).netloc.casefold() == own):
+    if origin.casefold() in allowed or (own and origin.casefold().partition("://")[2] == own):
+        return
+    # Proxies may change the host; pages cannot change what the browser says of them here.
+    if connection.headers.get(FETCH_SITE) == SAME_ORIGIN:
         return
     raise ForbiddenError(
         f"Pages of {origin[:100]} may not use this server; its operator can allow them with the "

@@ -115,7 +115,9 @@ def test_models_that_are_here_come_first(client: httpx.Client) -> None:
 def test_a_model_is_loaded_kept_and_unloaded(client: httpx.Client) -> None:
     client.post(f"{MODELS}/{DEMO}/unload")
     assert model(client, DEMO)["loaded"] is False
-    loaded = client.post(f"{MODELS}/auto/load", json={"keep_alive": "5m"}).json()
+    answer = client.post(f"{MODELS}/auto/load", json={"keep_alive": "5m"})
+    assert answer.status_code == 200, answer.text
+    loaded = answer.json()
     assert (loaded["id"], loaded["already_loaded"]) == (DEMO, False)
     assert (loaded["device"], loaded["compute_type"]) == ("cpu", "float32")
     shown = model(client, DEMO)
@@ -130,7 +132,9 @@ def test_a_model_is_loaded_kept_and_unloaded(client: httpx.Client) -> None:
     assert gone["freed_bytes"] >= 0
     again = client.post(f"{MODELS}/{DEMO}/unload").json()
     assert (again["unloaded"], again["reason"]) == (False, "not_loaded")
-    client.post(f"{MODELS}/{DEMO}/load", json={"keep_alive": 0})
+    in_pieces = (piece for piece in (b'{"keep_alive"', b": 0}"))
+    kind = {"content-type": "application/json"}
+    client.post(f"{MODELS}/{DEMO}/load", content=in_pieces, headers=kind)
     wait_until(lambda: model(client, DEMO)["loaded"] is False)
 
 

@@ -47,14 +47,13 @@ class Facts:
 
     def status(self, residents: Iterable[ResidentModel]) -> StatusBody:
         """How the server is."""
-        context, hardware = self._context, self._hardware
+        context = self._context
         loaded = {resident.name: resident for resident in residents}
         default = default_name(context)
         model = loaded[default].description if default in loaded else None
         obstacle = context.server.obstacle()
         totals = context.server.totals()
         load, live = context.service.load(), context.service.live.load()
-        processor = self._meter.load()
         factor = totals.real_time_factor
         return StatusBody(
             version=context.server.version,
@@ -67,26 +66,9 @@ class Facts:
             encoder=model.encoder if model else None,
             default_model=default,
             demo=default == DEMO_NAME,
-            processor=ProcessorBody(
-                name=hardware.processor,
-                cores=hardware.cores,
-                server_percent=processor.server,
-                machine_percent=processor.machine,
-            ),
-            memory=MemoryBody(
-                server_bytes=server_bytes(),
-                models_bytes=sum(resident.memory_bytes for resident in loaded.values()),
-                machine_total_bytes=hardware.memory_bytes,
-                machine_available_bytes=available_bytes(),
-            ),
-            gpus=[
-                GpuBody(
-                    name=gpu.name,
-                    memory_total_bytes=gpu.memory_bytes,
-                    memory_used_bytes=gpu.used_bytes,
-                )
-                for gpu in self._gpus.read()
-            ],
+            processor=self._processor(),
+            memory=self._memory(loaded.values()),
+            gpus=self._gpu_list(),
             queue=QueueBody(
                 running=load.running,
                 waiting=load.waiting,
@@ -106,6 +88,33 @@ class Facts:
                 for warning in (model.warnings if model else ())
             ],
         )
+
+    def _processor(self) -> ProcessorBody:
+        load = self._meter.load()
+        return ProcessorBody(
+            name=self._hardware.processor,
+            cores=self._hardware.cores,
+            server_percent=load.server,
+            machine_percent=load.machine,
+        )
+
+    def _memory(self, loaded: Iterable[ResidentModel]) -> MemoryBody:
+        return MemoryBody(
+            server_bytes=server_bytes(),
+            models_bytes=sum(resident.memory_bytes for resident in loaded),
+            machine_total_bytes=self._hardware.memory_bytes,
+            machine_available_bytes=available_bytes(),
+        )
+
+    def _gpu_list(self) -> list[GpuBody]:
+        return [
+            GpuBody(
+                name=gpu.name,
+                memory_total_bytes=gpu.memory_bytes,
+                memory_used_bytes=gpu.used_bytes,
+            )
+            for gpu in self._gpus.read()
+        ]
 
 
 def default_name(context: Context) -> str:

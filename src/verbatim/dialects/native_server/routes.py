@@ -121,7 +121,7 @@ class _ServerRoutes:
         """Load a model before anybody asks for it, or keep it for longer."""
         context = self._context
         asked = LoadBody()
-        if request.headers.get("content-length", NO_BODY) != NO_BODY:
+        if _has_body(request):
             asked = await read_json(request, context.pace, LoadBody)
         began_s = context.clock()
         resident, known = await while_connected(
@@ -179,3 +179,8 @@ class _ServerRoutes:
         default = default_name(self._context)
         models = model_bodies(self._context, default, residents, loading, self._pulls)
         return ModelListBody(default=default, models=models)
+
+
+def _has_body(request: Request) -> bool:
+    chunked = "transfer-encoding" in request.headers
+    return chunked or request.headers.get("content-length", NO_BODY) != NO_BODY

@@ -39,6 +39,8 @@ PATHS = (
     "/v1/models",
     "/v1/keys",
     "/v1/live",
+    "/v1/realtime",
+    "/v1/listen",
     "/stats",
     "/admin/keys",
 )
@@ -80,9 +82,9 @@ def ask_everywhere(client: httpx.Client) -> Iterator[httpx.Response]:
             yield client.get(address, headers={"x-admin-key": ADMIN})
 
 
-def open_sockets(url: str) -> int:
+def open_sockets(url: str, path: str) -> int:
     """Handshakes that are refused and accepted; how many of these."""
-    address = url.replace("http", "ws") + "/v1/live"
+    address = url.replace("http", "ws") + path
     accepted = 0
     for key in (GOOD, WRONG, ADMIN):
         shown: list[dict[str, Any]] = [
@@ -109,10 +111,10 @@ def say_keys(url: str) -> list[int]:
         with connect(f"{url.replace('http', 'ws')}/ws/transcribe") as socket:
             socket.send(json.dumps({"api_key": key}))
             assert_silent(str(socket.recv(timeout=5)))
-            # Once in, a key is a message that makes no sense.
-            socket.send(json.dumps({"command": key, "language": key, "api_key": key}))
-            socket.send(key)
             with contextlib.suppress(ConnectionClosed):
+                # Once in, a key is a message that makes no sense.
+                socket.send(json.dumps({"command": key, "language": key, "api_key": key}))
+                socket.send(key)
                 while '"error"' not in (told := str(socket.recv(timeout=5))):
                     assert_silent(told)
                 assert_silent(told)
@@ -144,7 +146,8 @@ def test_a_server_at_its_most_talkative(tmp_path: Path) -> None:
         "VERBATIM_AUTH": "on",
         "VERBATIM_API_KEY": GOOD,
         "VERBATIM_ADMIN_KEY": ADMIN,
-        "VERBATIM_DIALECTS": "openai_rest,native_keys,native_live,fastwhisper",
+        "VERBATIM_DIALECTS": "openai_rest,openai_realtime,deepgram,native_keys,native_live,"
+        "fastwhisper",
     }
     with (
         console.open("w") as stdout,
@@ -160,7 +163,8 @@ def test_a_server_at_its_most_talkative(tmp_path: Path) -> None:
         assert {200, 400, 401, 403, 404, 405} <= statuses
         for headers in in_every_header(stored):
             assert stored not in client.get("/v1/models", headers=headers).text
-        assert open_sockets(server.url) == 3
+        for path in ("/v1/live", "/v1/realtime", "/v1/listen"):
+            assert open_sockets(server.url, path) == 3
         assert say_keys(server.url) == [1000, 4001, 4001]
         send_nonsense(server.url)
         metrics = client.get("/metrics").text

@@ -24,8 +24,6 @@ from verbatim.wire.websocket import LiveSocket, parse_object
 
 NOT_UNDERSTOOD: Final = "SchemaError"
 NOT_AUDIO: Final = "DATA-0000"
-MAX_REPEATED_CHARS: Final = 500
-"""Of a message that made no sense."""
 NOTHING: Final = np.zeros(0, np.int16)
 KNOWN_TYPES: Final = "KeepAlive, Finalize, CloseStream, Configure"
 
@@ -85,8 +83,7 @@ class Connection:
                 else:
                     await self._obey(parse_object(message))
             except BadRequestError as error:
-                shown = message[:MAX_REPEATED_CHARS] if isinstance(message, str) else None
-                await self._socket.send_json(error_message(NOT_UNDERSTOOD, error.message, shown))
+                await self._socket.send_json(error_message(NOT_UNDERSTOOD, error.message))
             except UnsupportedMediaError as error:
                 self.failure = error
                 await self._socket.send_json(error_message(NOT_AUDIO, error.message))

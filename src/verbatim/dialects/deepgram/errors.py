@@ -53,7 +53,6 @@ def render_error(error: VerbatimError, status: int, request_id: str = "") -> Res
     return JSONResponse(body, status, headers={**headers, **retry_headers(error)})
 
 
-def error_message(variant: str, description: str, message: str | None = None) -> dict[str, Any]:
-    """An error on a WebSocket; `message` is the client's, where it made no sense."""
-    told = {"type": "Error", "variant": variant, "description": description}
-    return told if message is None else {**told, "message": message}
+def error_message(variant: str, description: str) -> dict[str, Any]:
+    """An error on a WebSocket. What the client sent is not repeated: it may have been a key."""
+    return {"type": "Error", "variant": variant, "description": description}

@@ -33,9 +33,9 @@ def open_utterance(options: LiveOptions = OPTIONS) -> Utterance:
     return utterance
 
 
-def result(text: str) -> WindowResult:
+def result(text: str, probability: float = 0.99) -> WindowResult:
     words = tuple(
-        Word(f" {word}", 0.1 * place, 0.1 * place + 0.1, 0.99)
+        Word(f" {word}", 0.1 * place, 0.1 * place + 0.1, probability)
         for place, word in enumerate(text.split())
     )
     segment = Segment(0, 0, 0.0, 1.0, text, (), 0.0, -0.1, 1.0, 0.0, words)
@@ -65,6 +65,15 @@ def test_the_first_words_are_looked_for_at_once() -> None:
     assert due_s(utterance) == pytest.approx(first_s + EAGER_STEP_S)
     decode(utterance, first_s + EAGER_STEP_S, result("hello"))
     assert due_s(utterance) == pytest.approx(first_s + EAGER_STEP_S + OPTIONS.step_s)
+
+
+def test_what_is_too_doubtful_to_be_shown_is_looked_at_again_sooner() -> None:
+    utterance = open_utterance()
+    decode(utterance, 2.0, result("hello"))
+    decode(utterance, 3.0, result("hello there", 0.8))
+    assert due_s(utterance) == pytest.approx(3.0 + EAGER_STEP_S)
+    decode(utterance, 3.2, result("hello there", 0.8))
+    assert due_s(utterance) == pytest.approx(3.2 + OPTIONS.step_s)
 
 
 @pytest.mark.parametrize(("busy_s", "step_s"), [(0.0, 0.5), (0.4, 0.5), (0.75, 0.75), (60.0, 1.0)])

@@ -28,7 +28,8 @@ from verbatim.stages.trimming import MAX_NEW_TOKENS, MAX_WINDOW_S, ends_sentence
 FIRST_STEP_S: Final = 0.2
 """Of speech, before an utterance is decoded for the first time."""
 EAGER_STEP_S: Final = 0.2
-"""The shortest step as long as nothing of an utterance was shown."""
+"""The shortest step where nothing of an utterance was shown yet, or some of what was understood is
+too doubtful to be shown."""
 PAUSE_S: Final = 0.1
 """Silence after which the utterance is decoded as if it was over."""
 TRAILING_S: Final = 0.3
@@ -229,7 +230,8 @@ class Utterance:
         if not options.partials:
             return large
         if self._heard_to > self._first:
-            least_s = options.step_s if any(self._told) else min(EAGER_STEP_S, options.step_s)
+            in_doubt = not any(self._told) or self._tail != self.text.tail
+            least_s = min(EAGER_STEP_S, options.step_s) if in_doubt else options.step_s
             step_s = min(max(busy_s, least_s), max(options.max_step_s, options.step_s))
             return min(self._heard_to + _samples(step_s), large)
         return self._first + _samples(self.options.turns.padding_s + FIRST_STEP_S)

@@ -16,7 +16,7 @@ ADMIN = "sk-" + "6" * 64
 
 
 def status(page: Page, name: str = SPEECH.name) -> Locator:
-    return page.get_by_role("article", name=name).get_by_role("status")
+    return page.get_by_role("article", name=name).locator(".state")
 
 
 def choose(page: Page, path: Path = SPEECH) -> None:
@@ -32,6 +32,8 @@ def test_a_file_that_is_no_recording(
         choose(page, path)
         expect(status(page, "notes.mp3")).to_have_text("This file holds no sound that can be read")
         assert_accessible(page)
+        told = page.get_by_role("article").get_by_role("status")
+        expect(told).to_have_text("This file holds no sound that can be read")
         page.get_by_role("link", name="History").click()
         expect(page.get_by_role("listitem").filter(has_text="notes.mp3")).to_contain_text("Failed")
 

@@ -32,6 +32,6 @@ def test_a_recording_is_made(
         assert_accessible(page)
         page.get_by_role("button", name="Stop and transcribe").click()
         card = page.get_by_role("article", name="Recording")
-        expect(card.get_by_role("status")).to_contain_text("Done", timeout=TRANSCRIPTION_MS)
+        expect(card.locator(".state")).to_contain_text("Done", timeout=TRANSCRIPTION_MS)
         text = card.get_by_role("region").inner_text()
         assert file.sentences[0].words[0].word in text

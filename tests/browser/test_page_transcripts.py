@@ -24,6 +24,15 @@ MOST_ERRORS = 0.1
 """The model's own tests are stricter; here it matters that the text is that of the file."""
 TRANSCRIPTION_MS = 60_000
 WORD_S = 0.35
+HAND_OVER = """([kind, name, bytes]) => {
+  const held = new DataTransfer();
+  held.items.add(new File([new Uint8Array(bytes)], name, { type: 'audio/ogg' }));
+  const options = { bubbles: true, cancelable: true };
+  const event = kind === 'drop'
+    ? new DragEvent(kind, { ...options, dataTransfer: held })
+    : new ClipboardEvent(kind, { ...options, clipboardData: held });
+  document.querySelector('main').dispatchEvent(event);
+}"""
 NOTE_FORM = """() => {
   const send = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.send = function (form) {
@@ -65,7 +74,7 @@ def card(page: Page, name: str) -> Locator:
 def done(page: Page, name: str) -> Locator:
     """The card of a recording, once it is transcribed."""
     found = card(page, name)
-    expect(found.get_by_role("status")).to_contain_text("Done", timeout=TRANSCRIPTION_MS)
+    expect(found.locator(".state")).to_contain_text("Done", timeout=TRANSCRIPTION_MS)
     return found
 
 
@@ -104,6 +113,17 @@ def test_a_file_becomes_text(browser: Browser, demo_server: ServerProcess, langu
         assert_accessible(page)
 
 
+def test_files_are_dropped_and_pasted_anywhere(
+    browser: Browser, demo_server: ServerProcess, short: Speech
+) -> None:
+    other = speech("short", "en", 2)[1]
+    with visit(browser, f"{demo_server.url}/#/history") as page:
+        expect(page.get_by_role("heading", level=1)).to_have_text("History")
+        for event, file in {"drop": short, "paste": other}.items():
+            page.evaluate(HAND_OVER, [event, file.path.name, list(file.path.read_bytes())])
+            done(page, file.path.name)
+
+
 def test_text_streams_in_while_it_is_recognised(
     browser: Browser, demo_server: ServerProcess, long: Speech, unheard: Path
 ) -> None:
@@ -113,7 +133,7 @@ def test_text_streams_in_while_it_is_recognised(
         expect(box.get_by_role("region")).to_be_visible(timeout=TRANSCRIPTION_MS)
         early = box.get_by_role("region").inner_text()
         expect(box.get_by_role("progressbar")).to_be_visible()
-        expect(box.get_by_role("status")).to_contain_text("left")
+        expect(box.locator(".state")).to_contain_text("left")
         assert_accessible(page)
         done(page, unheard.name)
         whole = box.get_by_role("region").inner_text()
@@ -128,12 +148,12 @@ def test_several_files_wait_their_turn_and_one_is_cancelled(
     with visit(browser, demo_server.url) as page:
         choose(page, unheard, *shorts)
         second = card(page, shorts[0].path.name)
-        expect(second.get_by_role("status")).to_have_text("Waits for the one before")
+        expect(second.locator(".state")).to_have_text("Waits for the one before")
         second.get_by_role("button", name="Cancel").click()
-        expect(second.get_by_role("status")).to_have_text("Cancelled")
+        expect(second.locator(".state")).to_have_text("Cancelled")
         first = card(page, unheard.name)
         first.get_by_role("button", name="Cancel").click()
-        expect(first.get_by_role("status")).to_have_text("Cancelled")
+        expect(first.locator(".state")).to_have_text("Cancelled")
         done(page, shorts[1].path.name)
         second.get_by_role("button", name="Try again").click()
         done(page, shorts[0].path.name)

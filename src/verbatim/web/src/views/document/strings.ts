@@ -19,7 +19,6 @@ export const t = messages({
     matches: (at: number, of: number) => `${at} of ${of}`,
     found: (count: number) => `${count} found`,
     noMatch: 'Not found',
-    previous: 'Previous match',
     next: 'Next match',
     download: 'Download',
     formats: {
@@ -35,7 +34,6 @@ export const t = messages({
     split: 'Split at cursor',
     mergeBefore: 'Join above',
     mergeNext: 'Join below',
-    saved: 'Changed',
     noSound: 'The recording is not kept in this browser.',
     noSoundHint: 'Choose the file to hear it along with the text.',
     chooseFile: 'Choose file',
@@ -68,7 +66,6 @@ export const t = messages({
     matches: (at: number, of: number) => `${at}／${of}`,
     found: (count: number) => `找到 ${count} 處`,
     noMatch: '找不到',
-    previous: '上一個',
     next: '下一個',
     download: '下載',
     formats: {
@@ -84,7 +81,6 @@ export const t = messages({
     split: '在游標處分段',
     mergeBefore: '併入上一段',
     mergeNext: '併入下一段',
-    saved: '已修改',
     noSound: '這個瀏覽器沒有保留錄音。',
     noSoundHint: '選擇檔案即可邊聽邊看。',
     chooseFile: '選擇檔案',
@@ -116,7 +112,6 @@ export const t = messages({
     matches: (at: number, of: number) => `${at} / ${of}`,
     found: (count: number) => `${count}개`,
     noMatch: '없음',
-    previous: '이전 결과',
     next: '다음 결과',
     download: '다운로드',
     formats: {
@@ -132,7 +127,6 @@ export const t = messages({
     split: '커서에서 나누기',
     mergeBefore: '앞과 합치기',
     mergeNext: '뒤와 합치기',
-    saved: '고쳤습니다',
     noSound: '이 브라우저에 녹음이 보관되어 있지 않습니다.',
     noSoundHint: '파일을 선택하면 들으면서 읽을 수 있습니다.',
     chooseFile: '파일 선택',

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends
@@ -78,7 +78,6 @@ def dialect(context: Context, now: Callable[[], datetime] = _utc_now) -> Dialect
         methods=["POST"],
         dependencies=[Depends(Guard(context, Scope.TRANSCRIBE))],
         response_model=RecordedAnswer,
-        response_model_exclude_none=True,
         responses={
             "4XX": {"description": "An error of the request.", "content": ERROR_CONTENT},
             "5XX": {"description": "An error of the server.", "content": ERROR_CONTENT},
@@ -88,8 +87,7 @@ def dialect(context: Context, now: Callable[[], datetime] = _utc_now) -> Dialect
             "requestBody": {"required": True, "content": binary},
         },
     )
-    errors = partial(render_error, request_id="")
-    return Dialect(NAME, (PATH,), router, errors, render_numbered=render_error)
+    return Dialect(NAME, (PATH,), router, render_error, render_numbered=render_error)
 
 
 class _Listen:
@@ -97,7 +95,7 @@ class _Listen:
         self._context = context
         self._now = now
 
-    async def recorded(self, request: Request, response: Response) -> RecordedAnswer:
+    async def recorded(self, request: Request) -> Response:
         """Write down what is said in a recording, which is the body itself."""
         created = self._now()
         query = RecordedQuery.read(request.query_params.multi_items())
@@ -106,15 +104,21 @@ class _Listen:
         upload = await receive_body(request, self._context)
         transcript = await transcript_of(request, self._context, upload, wanted)
         request_id = notes_of(request.scope).request_id
-        response.headers[REQUEST_ID_HEADER] = request_id
-        return recorded_answer(
-            transcript,
-            query,
-            request_id=request_id,
-            sha256=upload.digest,
-            created=created,
-            not_done=not_done(dict(request.query_params)),
-        )
+
+        def render() -> str:
+            answer = recorded_answer(
+                transcript,
+                query,
+                request_id=request_id,
+                sha256=upload.digest,
+                created=created,
+                not_done=not_done(dict(request.query_params)),
+            )
+            return answer.model_dump_json(exclude_none=True)
+
+        # The words of a long recording take a while to write, for which others would have to wait.
+        text = await asyncio.to_thread(render)
+        return Response(text, media_type=JSON_TYPE, headers={REQUEST_ID_HEADER: request_id})
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection, which is one session. What is wrong with it is told before it begins."""

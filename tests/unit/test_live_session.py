@@ -491,7 +491,7 @@ class TestEnds:
             assert service.load().sessions == 0
 
     async def test_a_session_that_lasts_too_long_ends_with_what_was_said(self) -> None:
-        limits = LiveLimits(times=SessionTimes(longest_s=0.5))
+        limits = LiveLimits(times=SessionTimes(longest_s=2.0))
         async with live_service(SpokenEngine(TWO), limits) as service:
             session = await service.open(ENGLISH)
             heard = Transcriber(session)

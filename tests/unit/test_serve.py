@@ -29,6 +29,14 @@ def test_a_free_port_is_taken_on_every_address_of_the_host() -> None:
             listener.close()
 
 
+def test_small_messages_do_not_wait_for_each_other() -> None:
+    (listener,) = listen("127.0.0.1", 0)
+    with listener, socket.create_connection(listener.getsockname(), timeout=5):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_an_address_of_another_machine(host: str) -> None:
     with pytest.raises(UnavailableError, match=r"--host"):

@@ -76,7 +76,7 @@ def test_lists_come_with_commas_or_as_toml(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("origin", ["example.org", "https://", "https://a/page", "//a", "a b"])
 def test_what_is_no_origin_is_refused(origin: str) -> None:
-    with pytest.raises(BadRequestError, match="https://example.org"):
+    with pytest.raises(BadRequestError, match="is no origin"):
         load_settings({"cors_origins": [origin]})
 
 

@@ -82,6 +82,19 @@ class Health(BaseModel):
     warnings: list[HealthWarning]
 
 
+class Ready(BaseModel):
+    """The server takes requests."""
+
+    status: Literal["ready"]
+
+
+class NotReady(BaseModel):
+    """The server takes none just now."""
+
+    status: Literal["not ready"]
+    reason: str
+
+
 def operation_routes(
     context: Context, readiness: Readiness, metrics: Metrics, dialects: Sequence[Dialect] = ()
 ) -> APIRouter:
@@ -140,9 +153,20 @@ def operation_routes(
         health_parts,
         "Alive: answered at once, also while the server is busy, loading or stopping.",
     )
-    router.add_api_route("/ready", ready, methods=["GET"])
+    not_ready = {"description": "Not now.", "model": NotReady}
+    described: dict[str, Any] = {
+        "response_model": Ready,
+        "responses": {HTTPStatus.SERVICE_UNAVAILABLE: not_ready},
+    }
+    router.add_api_route("/ready", ready, methods=["GET"], **described)
     router.add_api_route("/ready", ready, methods=["HEAD"], include_in_schema=False)
-    router.add_api_route("/metrics", expose, methods=["GET"])
+    router.add_api_route(
+        "/metrics",
+        expose,
+        methods=["GET"],
+        response_class=Response,
+        responses={HTTPStatus.OK: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     return router
 
 

@@ -14,6 +14,7 @@ from verbatim.engine.known_models import AUTO, DEFAULT_ALIASES, means_default
 from verbatim.engine.model_folder import WEIGHTS_FILE, ModelFiles
 from verbatim.wire.context import Context
 from verbatim.wire.guard import Guard
+from verbatim.wire.v1_errors import ERROR_RESPONSES
 
 OWNER: Final = "verbatim"
 
@@ -24,9 +25,14 @@ def add_model_routes(router: APIRouter, context: Context) -> None:
     anyone = [Depends(Guard(context, Scope.TRANSCRIBE))]
     administrator = [Depends(Guard(context, Scope.ADMIN))]
     one = "/v1/models/{model:path}"
-    router.add_api_route("/v1/models", routes.list, methods=["GET"], dependencies=anyone)
-    router.add_api_route(one, routes.retrieve, methods=["GET"], dependencies=anyone)
-    router.add_api_route(one, routes.delete, methods=["DELETE"], dependencies=administrator)
+    for method, path, endpoint, guards in (
+        ("GET", "/v1/models", routes.list, anyone),
+        ("GET", one, routes.retrieve, anyone),
+        ("DELETE", one, routes.delete, administrator),
+    ):
+        router.add_api_route(
+            path, endpoint, methods=[method], dependencies=guards, responses=ERROR_RESPONSES
+        )
 
 
 class _ModelRoutes:

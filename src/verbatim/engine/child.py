@@ -19,7 +19,6 @@ import structlog
 
 from verbatim.domain.audio import Window
 from verbatim.domain.transcript import WindowResult
-from verbatim.engine.allocator import with_large_pages
 from verbatim.engine.frames import (
     Done,
     Failed,
@@ -297,7 +296,6 @@ async def _spawn(command: Sequence[str], connection: socket.socket) -> subproces
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=with_large_pages(os.environ),
             # A terminal's Ctrl-C is for the parent.
             start_new_session=True,
         )

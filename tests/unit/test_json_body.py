@@ -45,3 +45,10 @@ def test_what_is_no_json(body: bytes) -> None:
     with pytest.raises(BadRequestError) as refused:
         parse_json(body, Outer)
     assert refused.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"5", b"null", b'"text"', b'{"inner": []}'])
+def test_no_class_of_ours_is_named_where_an_object_is_missing(body: bytes) -> None:
+    with pytest.raises(BadRequestError, match="Input should be an object") as refused:
+        parse_json(body, Outer)
+    assert not {"Outer", "Inner"} & set(refused.value.message.split())

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from verbatim.domain.errors import BadRequestError, TooLargeError, UnsupportedMediaError
@@ -89,9 +90,14 @@ def fit(value: object, model: type[Model], *, whole_place: bool = False) -> Mode
         return model.model_validate(value)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
-        lines = (f"{_param(p['loc'], whole=True) or 'body'}: {p['msg']}" for p in problems)
+        lines = (f"{_param(p['loc'], whole=True) or 'body'}: {_told(p)}" for p in problems)
         param = _param(problems[0]["loc"], whole=whole_place)
         raise BadRequestError("; ".join(lines), param=param) from error
+
+
+def _told(problem: ErrorDetails) -> str:
+    # Pydantic would name a class of ours.
+    return "Input should be an object" if problem["type"] == "model_type" else problem["msg"]
 
 
 def _param(place: Place, *, whole: bool) -> str | None:

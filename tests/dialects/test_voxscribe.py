@@ -141,3 +141,49 @@ def test_transcribe_too_large(tmp_path: Path) -> None:
         told = send_form("requests", f"{server.url}/transcribe", SPEECH)
     assert told.status == 413
     assert set(told.body) == {"detail"}
+
+
+ALONE = ["voxscribe"]
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_transcribe_where_no_other_dialect_is_on(tmp_path: Path, caller: str) -> None:
+    with live_server(tmp_path, dialects=ALONE) as server:
+        url = f"{server.url}/transcribe"
+        told = send_form(caller, url, SPEECH, {"language": "en"})
+        assert told.status == 200
+        assert told.body["text"]
+        assert told.body["language"] == "en"
+        assert set(told.body) == {"text", "language", "segments"}
+        assert all(set(segment) == {"start", "end", "text"} for segment in told.body["segments"])
+        for fields in ({"task": "summarize"}, {"model": "no-such-model"}):
+            refused = send_form(caller, url, SPEECH, fields)
+            assert refused.status == 400
+            assert set(refused.body) == {"detail"}
+
+
+def test_files_that_are_none_where_no_other_dialect_is_on(tmp_path: Path) -> None:
+    nothing, text = tmp_path / "empty.wav", tmp_path / "notes.txt"
+    nothing.touch()
+    text.write_text("no audio at all")
+    with live_server(tmp_path, dialects=ALONE) as server:
+        for file in (nothing, text):
+            told = send_form("requests", f"{server.url}/transcribe", file)
+            assert (told.status, set(told.body)) == (400, {"detail"})
+    with live_server(tmp_path, dialects=ALONE, max_upload_bytes=1000) as server:
+        assert send_form("requests", f"{server.url}/transcribe", SPEECH).status == 413
+
+
+def test_a_missing_token_where_no_other_dialect_is_on(tmp_path: Path) -> None:
+    with live_server(tmp_path, dialects=ALONE, api_key=TOKEN) as server:
+        told = send_form("requests", f"{server.url}/transcribe", SPEECH)
+    assert (told.status, told.body) == (401, MISSING)
+    assert told.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_shared_path_answers_the_union_in_whichever_order_dialects_are_named(
+    tmp_path: Path,
+) -> None:
+    with live_server(tmp_path, dialects=["voxscribe", "fastwhisper"]) as server:
+        told = send_form("requests", f"{server.url}/transcribe", SPEECH)
+        assert {"success", "language_probability", "duration", "segments"} <= set(told.body)

@@ -96,7 +96,7 @@ def create_app(
         totals=metrics.activity.totals,
     )
     context = replace(context, server=view)
-    dialects = tuple(_dialect(name)(context) for name in context.settings.dialects)
+    dialects = tuple(_dialects(context))
     errors = ErrorResponder(dialects, fallback=_render_error)
     app = FastAPI(
         title="Verbatim",
@@ -154,13 +154,21 @@ def _without_repeats(routers: Iterable[APIRouter]) -> Iterator[APIRouter]:
         yield router
 
 
-def _dialect(name: str) -> Callable[[Context], Dialect]:
-    if name not in DIALECTS:
-        raise BadRequestError(
-            f"There is no dialect {name!r}; the setting dialects takes: {', '.join(DIALECTS)}.",
-            param="dialects",
-        )
-    return DIALECTS[name]
+def _dialects(context: Context) -> Iterator[Dialect]:
+    """Those that are switched on.
+
+    Always in the same order: of two that share a path, the first one's answer is the union.
+    """
+    names = context.settings.dialects
+    for name in names:
+        if name not in DIALECTS:
+            raise BadRequestError(
+                f"There is no dialect {name!r}; the setting dialects takes: {', '.join(DIALECTS)}.",
+                param="dialects",
+            )
+    for name, make in DIALECTS.items():
+        if name in names:
+            yield make(context)
 
 
 def new_metrics(context: Context, drain: Drain) -> Metrics:

@@ -13,17 +13,14 @@ from verbatim.dialects.fastwhisper.errors import error_renderer
 from verbatim.dialects.fastwhisper.guards import AdminGuard, ClientGuard
 from verbatim.dialects.fastwhisper.socket import SocketRoute
 from verbatim.dialects.fastwhisper.status import HealthPart, RootPart, Status
-from verbatim.dialects.fastwhisper.transcribe import (
-    Base64Body,
-    TranscribeForm,
-    TranscribeRoutes,
-)
+from verbatim.dialects.fastwhisper.transcribe import Base64Body, TranscribeRoutes
 from verbatim.wire.context import Context
 from verbatim.wire.detail_errors import DETAIL_RESPONSES
 from verbatim.wire.dialect import Dialect, StatusPart
 from verbatim.wire.forms import form_schema, inlined_schema
 from verbatim.wire.guard import Guard
 from verbatim.wire.json_body import JSON_TYPE
+from verbatim.wire.task_form import TaskForm
 
 NAME: Final = "fastwhisper"
 SOCKET_PATH: Final = "/ws/transcribe"
@@ -43,7 +40,7 @@ def dialect(context: Context) -> Dialect:
     router = APIRouter(tags=[NAME])
     clients, administrators = ClientGuard(context), AdminGuard(context)
     _add(router, "GET", STATS_PATH, status.stats, clients)
-    form = {FORM_TYPE: {"schema": form_schema(TranscribeForm, FILE_HELP)}}
+    form = {FORM_TYPE: {"schema": form_schema(TaskForm, FILE_HELP)}}
     _add(router, "POST", TRANSCRIBE_PATH, transcribe.form, clients, form)
     body = {JSON_TYPE: {"schema": inlined_schema(Base64Body)}}
     _add(router, "POST", f"{TRANSCRIBE_PATH}/base64", transcribe.base64, clients, body)

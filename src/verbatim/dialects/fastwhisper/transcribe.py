@@ -23,32 +23,19 @@ from verbatim.domain.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
-from verbatim.domain.request import Task, TranscriptionRequest
+from verbatim.domain.request import TranscriptionRequest
 from verbatim.wire.body import body_chunks
 from verbatim.wire.context import Context
-from verbatim.wire.decode_form import DecodeForm
 from verbatim.wire.json_body import JSON_TYPE, MAX_BODY_BYTES, parse_json
 from verbatim.wire.notes import notes_of
 from verbatim.wire.spool import Upload
+from verbatim.wire.task_form import TaskForm
 from verbatim.wire.transcripts import transcript_of
 from verbatim.wire.uploads import receive_form, required_file
 
 BASE64_GROWTH: Final = 4 / 3
 WHITE_SPACE: Final = str.maketrans("", "", " \t\r\n")
 DATA_URL: Final = "data:"
-
-
-class TranscribeForm(DecodeForm):
-    """The fields beside the file."""
-
-    task: Task = Field(Task.TRANSCRIBE, description="The words as spoken, or in English.")
-    return_segments: bool = Field(
-        True, description="Understood, and of no effect: the answer always has its segments."
-    )
-
-    def wanted_task(self) -> Task:
-        """What to write down."""
-        return self.task
 
 
 class Base64Body(BaseModel):
@@ -80,7 +67,7 @@ class TranscribeRoutes:
             upload = required_file(form)
             if not upload.size_bytes:
                 raise EmptyAudioError(texts.EMPTY_FILE)
-            asked = TranscribeForm.read(form.fields).request()
+            asked = TaskForm.read(form.fields).request()
         except BaseException:
             form.discard()
             raise

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { finely, joint, retime, spread, tokens } from '../src/views/document/words';
+import { finely, retime, spread, tokens } from '../src/views/document/words';
 import type { Word } from '../src/lib/api/types';
+import { joined, joint } from '../src/lib/text';
 
 function timed(...words: [string, number, number][]): Word[] {
   return words.map(([word, start, end]) => ({ word, start, end, probability: 0.9 }));
@@ -39,6 +40,12 @@ describe('joint', () => {
     ['좋아요.', '네', ' '],
     ['', 'a', ''],
   ])('%j and %j', (left, right, expected) => expect(joint(left, right)).toBe(expected));
+});
+
+it('joins as the script does', () => {
+  expect(joined([' It is.', ' Really.'])).toBe('It is. Really.');
+  expect(joined([' 你好。', ' 再見。'])).toBe('你好。再見。');
+  expect(joined([' 네.', ' 좋아요.'])).toBe('네. 좋아요.');
 });
 
 it('shares time by length', () => {

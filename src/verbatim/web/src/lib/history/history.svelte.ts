@@ -1,10 +1,13 @@
 /** What was transcribed here, kept in this browser. */
 import { newId } from '$lib/ids';
+import { joined } from '$lib/text';
 import { openShelf, type Shelf } from './shelf';
 import { Tabs } from './tabs';
 import { UNFINISHED, type Entry, type Text } from './types';
 
 const PREVIEW_CHARS = 180;
+/** More than fill it. */
+const PREVIEW_SEGMENTS = 40;
 
 export type NewEntry = Pick<Entry, 'name' | 'origin' | 'media' | 'sizeBytes' | 'options'>;
 
@@ -162,12 +165,8 @@ function inOrder(entries: readonly Entry[]): readonly Entry[] {
 }
 
 export function previewOf(text: Text): string {
-  let preview = '';
-  for (const segment of text.segments) {
-    preview += segment.text;
-    if (preview.length > PREVIEW_CHARS) break;
-  }
-  return preview.trim().slice(0, PREVIEW_CHARS);
+  const first = text.segments.slice(0, PREVIEW_SEGMENTS).map((segment) => segment.text);
+  return joined(first).slice(0, PREVIEW_CHARS);
 }
 
 export const history = new History();

@@ -1,6 +1,7 @@
 /** What a person does to segments. Pure functions: a new list each time, so that undo is the list before. */
 import type { Segment } from '$lib/api/types';
-import { joint, retime } from './words';
+import { joint } from '$lib/text';
+import { retime } from './words';
 
 /** Change the text of a segment; without text it is taken away. */
 export function setText(

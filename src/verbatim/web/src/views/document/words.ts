@@ -1,22 +1,12 @@
 /** Words and their times, when a person changes the text. Pure functions. */
 import type { Word } from '$lib/api/types';
+import { SIGN } from '$lib/text';
 
-/** Scripts that put no space between words: each sign is a word of its own here. */
-const SIGN = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}';
 const TOKEN = new RegExp(`\\s*(?:[${SIGN}][\\p{P}]*|[^\\s${SIGN}]+)`, 'gu');
-const UNSPACED = new RegExp(`[${SIGN}]`, 'u');
 
 /** The words of a text, each with the space before it: joined they are the text without its last space. */
 export function tokens(text: string): string[] {
   return text.match(TOKEN) ?? [];
-}
-
-/** Whether a space belongs between two stretches of text. */
-export function joint(left: string, right: string): string {
-  const last = left.at(-1) ?? '';
-  const first = right.at(0) ?? '';
-  if (!last || !first || /\s/.test(last) || /\s/.test(first)) return '';
-  return UNSPACED.test(last) || UNSPACED.test(first) ? '' : ' ';
 }
 
 /** Cut words so that they are as fine as `tokens`; their time is shared out by their length. */

@@ -13,7 +13,9 @@ from jsonschema import Draft202012Validator
 from tests.support.callers import get, send_bytes, send_form
 from tests.support.live_server import SPEECH, LiveServer, live_server
 from tests.support.openai_schema import assert_valid
+from websockets.sync.client import connect
 
+from verbatim.engine.catalog import BUNDLED_DEMO
 from verbatim.engine.fake import FakeEngine
 from verbatim.server.app import DIALECTS
 from verbatim.settings import Settings
@@ -174,3 +176,21 @@ def test_the_description_names_the_fields(server: LiveServer) -> None:
     parameters = described["paths"]["/transcribe/binary"]["post"]["parameters"]
     assert {"model", "ext", "timestamps"} <= {parameter["name"] for parameter in parameters}
     assert "$defs" not in json.dumps(described)
+
+
+def test_nobody_is_told_where_the_models_folder_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "weights-of-ours"
+    folder.symlink_to(BUNDLED_DEMO)
+    with live_server(tmp_path, model=str(folder)) as server:
+        told = [
+            get("requests", f"{server.url}{path}")
+            for path in ("/", "/health", "/stt/health", "/models", "/v1/models")
+        ]
+        with connect(f"{server.url.replace('http', 'ws')}/ws/transcribe") as socket:
+            greeting = json.loads(socket.recv())
+        with server.client() as client:
+            session = client.post("/v1/realtime/transcription_sessions", json={}).json()
+    assert [answer.status for answer in told] == [200] * len(told)
+    assert told[0].body["model"] == told[1].body["model"] == greeting["model"] == folder.name
+    assert session["input_audio_transcription"]["model"] == folder.name
+    assert str(tmp_path) not in json.dumps([[answer.body for answer in told], greeting, session])

@@ -19,6 +19,7 @@ from verbatim.server.metrics import Metrics
 from verbatim.server.version import installed_version
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, StatusPart, retry_headers
+from verbatim.wire.model_list import model_setting
 
 TAG = "operation"
 
@@ -117,7 +118,7 @@ def operation_routes(
         load = context.service.load()
         return Health(
             status="healthy",
-            model=model.model if model else context.settings.model,
+            model=model.model if model else model_setting(context),
             model_loaded=model is not None and model.model in loaded,
             device=_device(context, readiness),
             compute_type=model.compute_type if model else context.settings.compute_type,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import PurePath
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
 from verbatim.domain.errors import ModelNotFoundError, ModelUnavailableError
+from verbatim.engine.hub_cache import is_repository_name
 from verbatim.engine.known_models import AUTO
 from verbatim.wire.context import Context
 
@@ -44,7 +46,13 @@ async def default_model(context: Context) -> str:
     try:
         return (await asyncio.to_thread(context.catalog.resolve, AUTO)).name
     except (ModelNotFoundError, ModelUnavailableError):
-        return context.settings.model
+        return model_setting(context)
+
+
+def model_setting(context: Context) -> str:
+    """The setting `model`; of a folder only its name, for callers need not know where it lies."""
+    name = context.settings.model
+    return name if is_repository_name(name) else PurePath(name).name or name
 
 
 class ModelList(BaseModel):

@@ -25,6 +25,7 @@ from verbatim.wire.context import Context
 from verbatim.wire.credentials import spoken_subprotocol
 from verbatim.wire.failures import public_error
 from verbatim.wire.guard import admit
+from verbatim.wire.model_list import model_setting
 from verbatim.wire.notes import notes_of
 from verbatim.wire.websocket import (
     CloseCode,
@@ -175,7 +176,7 @@ class SocketRoute:
         return {
             "type": "connected",
             "message": texts.CONNECTED,
-            "model": model.model if model else settings.model,
+            "model": model.model if model else model_setting(self._context),
             "device": model.device if model else settings.device,
             "server_load": self._activity.load(),
         }

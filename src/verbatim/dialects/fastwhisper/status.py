@@ -11,6 +11,7 @@ from verbatim.engine.hardware import Gpu, GpuWatch
 from verbatim.engine.protocol import EngineDescription
 from verbatim.settings import MIB
 from verbatim.wire.context import Context
+from verbatim.wire.model_list import model_setting
 
 SECONDS_DIGITS: Final = 1
 CUDA: Final = "cuda"
@@ -89,7 +90,7 @@ class Status:
         model, settings = model_in_use(self._context), self._context.settings
         return RootPart(
             status="running",
-            model=model.model if model else settings.model,
+            model=model.model if model else model_setting(self._context),
             compute_type=model.compute_type if model else settings.compute_type,
             auth_enabled=self._context.access.policy.required,
             connections=self._activity.load(),

@@ -25,6 +25,7 @@ from verbatim.engine.pulls import Pull, Pulls
 from verbatim.engine.residency import ResidentModel
 from verbatim.engine.usage import ProcessorMeter, available_bytes, server_bytes
 from verbatim.wire.context import Context
+from verbatim.wire.model_list import model_setting
 
 ENGLISH: Final = ["en"]
 TIME_DIGITS: Final = 1
@@ -122,7 +123,7 @@ def default_name(context: Context) -> str:
     try:
         return context.catalog.resolve(AUTO).name
     except VerbatimError:
-        return context.settings.model
+        return model_setting(context)
 
 
 def model_bodies(

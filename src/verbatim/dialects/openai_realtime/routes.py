@@ -34,6 +34,7 @@ from verbatim.wire.failures import public_error
 from verbatim.wire.forms import inlined_schema
 from verbatim.wire.guard import Guard, caller_of
 from verbatim.wire.json_body import JSON_TYPE, read_json
+from verbatim.wire.model_list import model_setting
 from verbatim.wire.notes import notes_of
 from verbatim.wire.v1_errors import ERROR_RESPONSES, render_error
 from verbatim.wire.websocket import (
@@ -125,7 +126,7 @@ class _Realtime:
         asked = await read_json(request, self._context.pace, SecretToMake, whole_place=True)
         session = asked.session or Session()
         made, config = await self._mint(request, session, asked.life_s)
-        told = session_object(config, new_id("sess"), self._context.settings.model)
+        told = session_object(config, new_id("sess"), model_setting(self._context))
         return SecretAnswer(value=made.secret, expires_at=_unix(made), session=told)
 
     async def transcription_session(self, request: Request) -> BetaSessionAnswer:
@@ -134,7 +135,7 @@ class _Realtime:
         made, config = await self._mint(request, asked.released(), DEFAULT_LIFE_S)
         secret = MadeSecret(value=made.secret, expires_at=_unix(made))
         told = beta_session_object(
-            config, new_id("sess"), self._context.settings.model, secret=secret.model_dump()
+            config, new_id("sess"), model_setting(self._context), secret=secret.model_dump()
         )
         return BetaSessionAnswer.model_validate(told)
 

@@ -93,6 +93,7 @@ def read(stage: Stage) -> None:
     """Open the longer transcript in the middle of being played."""
     transcribe(stage)
     stage.page.locator("article").first.locator(".row button").first.click()
+    stage.page.locator(".bars canvas").first.wait_for()
     stage.page.locator("[data-segment='2'] [data-word='1']").click()
     stage.page.wait_for_timeout(SETTLED_MS)
     stage.page.locator("h1").click()

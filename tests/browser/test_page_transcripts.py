@@ -325,6 +325,7 @@ def test_history_opens_downloads_deletes(
         page.get_by_role("button", name="Undo").click()
         line.get_by_role("link", name=short.path.name).click()
         expect(segment(page, 0)).to_be_visible()
+        expect(page.get_by_text("Made with the demo model")).to_be_visible()
         expect(page.get_by_role("slider", name="Position")).to_be_visible()
 
 

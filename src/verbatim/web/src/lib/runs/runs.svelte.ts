@@ -145,7 +145,10 @@ class Runs {
     await history.update(run.id, { status: 'running' });
     const saver = new Saver(run);
     try {
-      await this.#finish(run, await this.#attempts(run, saver));
+      const transcript = await this.#attempts(run, saver);
+      // What it would still write has no warnings, and would take the place of the whole.
+      saver.stop();
+      await this.#finish(run, transcript);
     } catch (error) {
       await saver.flush();
       if (isAbort(error)) await this.#leave(run, { status: 'cancelled' });
@@ -214,9 +217,13 @@ class Saver {
     this.#timer ??= setTimeout(() => void this.flush(), SAVE_MS);
   }
 
-  async flush(): Promise<void> {
+  stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  async flush(): Promise<void> {
+    this.stop();
     const { id, segments, stage } = this.run;
     if (stage === 'working') await history.setText({ id, segments: [...segments], warnings: [] });
   }

@@ -131,7 +131,10 @@ class Realtime(Judge):
         self.connection.session.update(
             session={"type": "transcription", "audio": {"input": heard}}, event_id="update"
         )
-        return self.hear()
+        # Text of what was said before may come first.
+        while (event := self.hear())["type"] not in {"session.updated", "error"}:
+            pass
+        return event
 
     def play(self, samples: Samples) -> None:
         self.play_bytes(pcm24(samples), round(PIECE_S * RATE) * 2)

@@ -15,7 +15,7 @@ from tests.support.speech import Speech, error_rate, samples_of, speech
 from tests.support.spoken import Transcriber, live_service
 
 from verbatim.domain.audio import Samples, Window
-from verbatim.domain.live import LiveOptions, Partial, SecondPass
+from verbatim.domain.live import LiveOptions, SecondPass
 from verbatim.domain.request import DecodeOptions, Script, TranscriptionRequest
 from verbatim.domain.transcript import WindowResult
 from verbatim.engine.local import LocalEngine
@@ -117,11 +117,11 @@ async def test_chinese_in_the_script_that_was_asked_for(engine: LocalEngine) -> 
     for file in files:
         options = LiveOptions(language="zh", script=Script.S2TWP)
         heard = await live_text(engine, file, options)
-        for event in (*heard.partials, *heard.finals):
-            text = event.committed if isinstance(event, Partial) else event.text
+        told = [(partial.committed, partial.words) for partial in heard.partials]
+        for text, words in (*told, *((final.text, final.words) for final in heard.finals)):
             # As if it had been converted already: nothing simplified is left.
             assert convert_text(text, Script.S2T) == text
-            assert "".join(word.text for word in event.words).strip() == text
+            assert "".join(word.text for word in words).strip() == text
         pairs.append((convert_text(file.text, Script.S2TWP), heard.text, "zh"))
     assert error_rate(pairs) <= MORE_ERRORS
 

@@ -159,6 +159,15 @@ def test_several_files_wait_their_turn_and_one_is_cancelled(
         done(page, shorts[0].path.name)
 
 
+def test_who_reads_traditional_chinese_gets_it(
+    browser: Browser, demo_server: ServerProcess
+) -> None:
+    (file,) = speech("short", "zh", 1)
+    with visit(browser, demo_server.url, locale="zh-TW") as page:
+        choose(page, file)
+        expect(card(page, file.path.name)).to_contain_text("火車站")
+
+
 def test_options_reach_the_server(browser: Browser, demo_server: ServerProcess) -> None:
     (file,) = speech("short", "zh", 1)
     with visit(browser, demo_server.url) as page:

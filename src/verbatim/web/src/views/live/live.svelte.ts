@@ -6,6 +6,7 @@ import type { ErrorBody } from '$lib/api/types';
 import { history } from '$lib/history/history.svelte';
 import type { Entry } from '$lib/history/types';
 import { dateTime } from '$lib/i18n/format';
+import { locale } from '$lib/i18n/locale.svelte';
 import { levelOf } from '$lib/level';
 import { MicrophoneError, type MicrophoneFault } from '$lib/microphone';
 import { prefs } from '$lib/prefs.svelte';
@@ -41,7 +42,8 @@ class Live {
   entryId = $state<string | null>(null);
   language = $state(read(LANGUAGE) ?? '');
   device = $state(read(DEVICE) ?? '');
-  script = $state(read(SCRIPT) ?? '');
+  /** Who reads the page in Traditional Chinese wants the same of Chinese speech. */
+  script = $state(read(SCRIPT) ?? (locale.current === 'zh-TW' ? 's2twp' : ''));
 
   #capture: Capture | null = null;
   #connection: LiveConnection | null = null;

@@ -1,5 +1,6 @@
 /** The options of the next transcription, as chosen last. */
 import type { TranscribeOptions } from '$lib/api/transcribe';
+import { locale } from '$lib/i18n/locale.svelte';
 import { chooseFormat, chosenFormat, type Format } from '$lib/render';
 import { read, write } from '$lib/storage';
 
@@ -26,7 +27,7 @@ const DEFAULTS: Choice = {
 };
 
 class Options {
-  choice = $state<Choice>({ ...DEFAULTS, ...stored() });
+  choice = $state<Choice>({ ...DEFAULTS, script: usualScript(), ...stored() });
   format = $state<Format>(chosenFormat());
 
   /** Remember what is chosen; a prompt belongs to one recording and is not. */
@@ -42,10 +43,15 @@ class Options {
       ...(language && { language }),
       ...(model && { model }),
       ...(task !== DEFAULTS.task && { task }),
-      ...(script !== DEFAULTS.script && { script }),
+      ...(script !== 'as_spoken' && { script }),
       ...(prompt.trim() && { prompt: prompt.trim() }),
     };
   }
+}
+
+/** Who reads the page in Traditional Chinese wants the same of Chinese speech. */
+function usualScript(): Script {
+  return locale.current === 'zh-TW' ? 's2twp' : 'as_spoken';
 }
 
 function stored(): Partial<Choice> {

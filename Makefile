@@ -16,7 +16,7 @@ WEB_BUILT := $(WEB)/dist/index.html
 WEB_MODULES := $(WEB)/node_modules/.package-lock.json
 WEB_SOURCES := $(shell find $(WEB)/src $(WEB)/build -type f) $(wildcard $(WEB)/*.ts $(WEB)/*.html $(WEB)/*.js)
 
-.PHONY: help install run docker-up test test-packages lint format clean web web-if-possible web-check
+.PHONY: help install run dev docker-up test test-packages lint format clean web web-if-possible web-check
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,12 @@ $(STAMP): pyproject.toml
 
 run: install web-if-possible ## serve on http://127.0.0.1:$(PORT)
 	$(BIN)/verbatim serve --port $(PORT)
+
+# The page's own server passes the API's requests on; to the API they come from another site.
+dev: install $(WEB_MODULES) ## the server, and the page on http://127.0.0.1:5173 as it is being edited
+	@$(BIN)/verbatim serve --port $(PORT) --cors-origins http://127.0.0.1:5173,http://localhost:5173 & \
+	trap "kill $$!" EXIT INT TERM; \
+	VERBATIM_URL=http://127.0.0.1:$(PORT) npm run --silent dev --prefix $(WEB) -- --host 127.0.0.1
 
 web: $(WEB_BUILT) ## build the page for browsers; needs Node.js 18 or newer
 

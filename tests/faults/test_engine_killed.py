@@ -37,7 +37,9 @@ PROCESS_READY = "a model's process is ready"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with server_process([VERBATIM, "serve"], VERBATIM_SPOOL_DIR=str(tmp_path)) as server:
+    # A kept result would be given at once, and nothing would be in work.
+    own = {"VERBATIM_SPOOL_DIR": str(tmp_path), "VERBATIM_CACHE": "false"}
+    with server_process([VERBATIM, "serve"], **own) as server:
         with server.client() as client:
             wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
         yield server

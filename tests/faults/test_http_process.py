@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -170,6 +171,9 @@ def test_real_settings_reach_the_process(tmp_path: Path) -> None:
     variables = {"VERBATIM_LOG_FILE": str(log), "VERBATIM_PRELOAD": "false", "FAKE_ENGINE_S": "0"}
     with server_process(command, **variables) as server:
         wait_until(lambda: log.exists() and "listening" in log.read_text())
+        (line,) = [line for line in log.read_text().splitlines() if "listening" in line]
+        # It listens before it can be told to stop.
+        assert httpx.get(json.loads(line)["url"] + "/health", timeout=20).status_code == 200
         server.signal(signal.SIGTERM)
         assert server.exit_status() == 0
     assert server.lines == []

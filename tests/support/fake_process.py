@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -69,8 +70,13 @@ class ServerProcess:
 def server_process(
     command: Sequence[str], stdout: IO[str] | None = None, /, **variables: str
 ) -> Iterator[ServerProcess]:
-    """Start a server on a free port; it is killed at the end if it still runs."""
+    """Start a server on a free port; it is killed at the end if it still runs.
+
+    It has a data folder of its own: what another one was asked, it does not know.
+    """
+    data = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     own = {
+        "VERBATIM_DATA_DIR": data.name,
         "VERBATIM_PORT": "0",
         "VERBATIM_OFFLINE": "true",
         "VERBATIM_LOG_FORMAT": "json",
@@ -92,6 +98,7 @@ def server_process(
     finally:
         process.kill()
         process.wait()
+        data.cleanup()
         reader.join(PATIENCE_S)
         process.stderr.close()
 

@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_STAMP := $(BENCH_VENV)/.installed
+# A process for each core; tests of a file stay together, for they share servers and browsers.
+TEST_ARGS ?= -n auto --dist loadfile
 BENCH_ARGS ?=
 BENCH_RESULTS ?= .bench/results.json
 BENCH_NAME ?= cpu
@@ -70,7 +72,7 @@ web-check: ## types, form and unit tests of the page, where Node.js is
 	fi
 
 test: lint test-packages web-check ## everything that CI runs: lint, types, layers, all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_ARGS)
 
 # Without them the tests on PostgreSQL and in a browser are skipped, and say so.
 test-packages: ## where apt and its rights are at hand, what tests use besides: PostgreSQL, Chromium, Node.js

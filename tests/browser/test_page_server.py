@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import PHONE, assert_accessible, assert_fits, visit
+from tests.support.fake_hub import Repository, model_files, running_hub
 from tests.support.fake_process import READY_S, ServerProcess, server_process
 from tests.support.live_server import SPEECH, wait_until
 
@@ -55,6 +57,37 @@ def test_a_model_is_unloaded_and_loaded(browser: Browser, kept_server: ServerPro
         expect(row.get_by_text("In memory", exact=True)).to_be_hidden()
         row.get_by_role("button", name="Load", exact=True).click()
         expect(row.get_by_text("In memory", exact=True)).to_be_visible()
+
+
+def test_a_model_is_fetched_and_deleted(
+    browser: Browser, chromium_program: str, tmp_path: Path
+) -> None:
+    with running_hub() as hub:
+        hub.repositories["Systran/faster-whisper-tiny.en"] = Repository(model_files())
+        reached = {
+            "VERBATIM_OFFLINE": "false",
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path),
+        }
+        with (
+            server_process([VERBATIM, "serve", "--model", MODEL], **reached) as server,
+            visit(browser, f"{server.url}/#/server") as page,
+        ):
+            page.get_by_role("button", name="More models").click()
+            row = page.get_by_role("listitem").filter(has_text="tiny.en")
+            hub.silent = threading.Event()
+            row.get_by_role("button", name="Get").click()
+            expect(page.get_by_role("progressbar", name="Getting tiny.en")).to_be_visible()
+            expect(row.get_by_role("button", name="Cancel")).to_be_visible()
+            hub.silent.set()
+            expect(row.get_by_text("cannot be reached")).to_be_visible()
+            hub.silent = None
+            row.get_by_role("button", name="Get").click()
+            expect(row.get_by_text("on disk")).to_be_visible()
+            row.get_by_role("button", name="Delete").click()
+            page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+            expect(row.get_by_role("button", name="Get")).to_be_visible()
+            assert hub.downloads()
 
 
 def test_a_key_is_made_shown_once_changed_and_revoked(

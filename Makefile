@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_STAMP := $(BENCH_VENV)/.installed
-# A process for each core; tests of a file stay together, for they share servers and browsers.
-TEST_ARGS ?= -n auto --dist loadfile
+# TEST_ARGS="-n auto --dist loadfile" uses all cores; tests of a file share servers and browsers.
+TEST_ARGS ?=
 BENCH_ARGS ?=
 BENCH_RESULTS ?= .bench/results.json
 BENCH_NAME ?= cpu

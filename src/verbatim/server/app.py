@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -104,6 +106,8 @@ def create_app(
         description=DESCRIPTION,
         # The ready-made pages load scripts from elsewhere; this server must work offline.
         docs_url=None,
+        # Ours is written once, and not for every request.
+        openapi_url=None,
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=errors.handlers(),
@@ -199,6 +203,14 @@ def _add_docs(app: FastAPI) -> None:
     async def docs() -> Response:
         return HTMLResponse(docs_page(app.openapi()), headers={"content-security-policy": DOCS_CSP})
 
+    @cache
+    def description() -> bytes:
+        return json.dumps(app.openapi(), ensure_ascii=False).encode()
+
+    async def openapi() -> Response:
+        return Response(description(), media_type="application/json")
+
+    app.add_api_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)
 
 

@@ -170,9 +170,7 @@ class TestEndpoints:
                 if first == 3_200 * 30:
                     talk.hear_until("Results", is_final=True)
             talk.hear_until("Results", is_final=True)
-            for _ in range(3):
-                talk.play(np.zeros(1_600, np.float32))
-            talk.hear_until("UtteranceEnd")
+            talk.listen_on_until("UtteranceEnd")
             talk.socket.send_close_stream()
             talk.hear_all()
         ends = [each["last_word_end"] for each in talk.of("UtteranceEnd")]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from deepgram.core.unchecked_base_model import UncheckedBaseModel
 from websockets.exceptions import ConnectionClosed
@@ -81,9 +82,9 @@ class Listener:
         raw = json.dumps(message) if isinstance(message, dict) else message
         self.socket._websocket.send(raw)
 
-    def hear(self) -> dict[str, Any]:
+    def hear(self, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next message."""
-        message: dict[str, Any] = json.loads(self.socket._websocket.recv(timeout=PATIENCE_S))
+        message: dict[str, Any] = json.loads(self.socket._websocket.recv(timeout=patience_s))
         kind = message["type"]
         if kind in MODELS:
             MODELS[kind].model_validate(message)
@@ -96,6 +97,18 @@ class Listener:
             message = self.hear()
             if message["type"] == kind and values.items() <= message.items():
                 return message
+
+    def listen_on_until(self, kind: str) -> dict[str, Any]:
+        """The next message of a type; a microphone that hears nothing meanwhile stays on."""
+        silence = np.zeros(round(PIECE_S * RATE), np.float32)
+        for _ in range(round(PATIENCE_S / PIECE_S)):
+            self.play(silence)
+            with suppress(TimeoutError):
+                while True:
+                    message = self.hear(PIECE_S)
+                    if message["type"] == kind:
+                        return message
+        raise TimeoutError(f"no {kind} in {PATIENCE_S:g} s")
 
     def hear_all(self) -> list[dict[str, Any]]:
         """Everything until the connection is closed."""

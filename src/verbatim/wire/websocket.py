@@ -129,7 +129,10 @@ class LiveSocket:
     def __init__(self, websocket: WebSocket, limits: SocketLimits) -> None:
         self._websocket = websocket
         self._limits = limits
-        self._closed = False
+        self._end: tuple[int, str] | None = None
+        """Why nothing can be sent any more: code and reason."""
+        self._heard_all = False
+        """Whether nothing is to be received either: the reason is known for sure."""
 
     async def accept(
         self, subprotocol: str | None = None, headers: Mapping[str, str] | None = None
@@ -160,16 +163,17 @@ class LiveSocket:
             TooLargeError: the message is too long; the connection should be closed.
             TimeoutError: it did not come in time.
         """
-        if self._closed:
-            raise SocketClosedError(CloseCode.NORMAL)
+        if self._end is not None and self._heard_all:
+            raise SocketClosedError(*self._end)
         async with asyncio.timeout(timeout_s):
             try:
                 message = await self._websocket.receive()
             except _GONE as error:
                 raise self._gone(error) from error
         if message["type"] == "websocket.disconnect":
-            self._closed = True
-            raise SocketClosedError(int(message.get("code") or 1006), message.get("reason") or "")
+            self._heard_all = True
+            self._end = int(message.get("code") or 1006), message.get("reason") or ""
+            raise SocketClosedError(*self._end)
         text: str | None = message.get("text")
         data: bytes = message.get("bytes") or b""
         length = len(data) if text is None else len(text)
@@ -188,8 +192,8 @@ class LiveSocket:
             SlowReaderError: it is too slow; what is left to do is to close.
             SocketClosedError: it has gone.
         """
-        if self._closed:
-            raise SocketClosedError(CloseCode.NORMAL)
+        if self._end is not None:
+            raise SocketClosedError(*self._end)
         kind = "text" if isinstance(message, str) else "bytes"
         try:
             async with asyncio.timeout(self._limits.send_s):
@@ -205,9 +209,9 @@ class LiveSocket:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Say that it is over; a client that does not hear it is left. Twice is fine."""
-        if self._closed:
+        if self._end is not None:
             return
-        self._closed = True
+        self._end, self._heard_all = (CloseCode.NORMAL, ""), True
         brief = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
         message = {"type": "websocket.close", "code": int(code), "reason": brief}
         try:
@@ -217,8 +221,9 @@ class LiveSocket:
             return
 
     def _gone(self, error: Exception) -> SocketClosedError:
-        self._closed = True
-        return SocketClosedError(getattr(error, "code", 1006))
+        # What failed while sending does not know why; what is received next does.
+        self._end = getattr(error, "code", 1006), ""
+        return SocketClosedError(*self._end)
 
 
 async def converse(

@@ -6,18 +6,26 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from verbatim.cli.common_flags import (
+    ComputeType,
+    Device,
+    Language,
+    Offline,
+    Threads,
+    engine_settings,
+    language_flag,
+)
 from verbatim.cli.console import new_app
 from verbatim.cli.inputs import BadInput, Input, expand_inputs
 from verbatim.cli.progress import download_progress
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import DecodeOptions, TranscriptionRequest
 from verbatim.engine.catalog import Catalog
-from verbatim.settings import Settings, load_settings
-from verbatim.stages.language_names import language_code
+from verbatim.settings import Settings
 
 if TYPE_CHECKING:
     from verbatim.cli.bench_runs import Stopwatch, TimedRun
@@ -49,22 +57,16 @@ def bench(  # noqa: PLR0913  one for each flag
             help="Compare short audio encoded at its own length with all of it at 30 s.",
         ),
     ] = False,
-    language: Annotated[
-        str | None, typer.Option("--language", "-l", help="A code or name; detected if not given.")
-    ] = None,
+    language: Language = None,
     at_once: Annotated[
         int,
         typer.Option(min=0, help="How often the shortest recording is asked for at once; 0: not."),
     ] = AT_ONCE,
     beam_size: Annotated[int, typer.Option(min=1, help="Hypotheses in beam search.")] = 5,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where the model runs.")
-    ] = None,
-    compute_type: Annotated[
-        str | None, typer.Option(help="Number format of the weights: int8, float16 …")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="Threads on the CPU; 0: all.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not touch the network.")] = False,
+    device: Device = None,
+    compute_type: ComputeType = None,
+    threads: Threads = None,
+    offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the texts.")] = False,
 ) -> None:
     """Measure a model on this machine: recordings one after another, then several at once.
@@ -72,21 +74,13 @@ def bench(  # noqa: PLR0913  one for each flag
     With --short-context each is transcribed twice, and how far both texts are apart is shown: what
     encoding short audio at its own length saves, and what it changes.
     """
-    settings = load_settings(
-        {
-            "model": model,
-            "device": device,
-            "compute_type": compute_type,
-            "cpu_threads": threads,
-            "offline": offline or None,
-            "engine": "local",
-        }
-    )
+    flags = engine_settings(model, device, compute_type, threads, offline=offline)
+    settings = flags.model_copy(update={"engine": "local"})
     if short_context and not files:
         raise BadRequestError("Name recordings of your own for --short-context.")
     inputs = _recordings(files or [])
-    code = language_code(language) if language else None
-    request = TranscriptionRequest(decode=DecodeOptions(language=code, beam_size=beam_size))
+    decode = DecodeOptions(language=language_flag(language), beam_size=beam_size)
+    request = TranscriptionRequest(decode=decode)
     # Imported late: they take longer than all the rest, and mistakes are better told before.
     from verbatim.cli.bench_report import print_comparison  # noqa: PLC0415
     from verbatim.cli.bench_speed import print_measured  # noqa: PLC0415

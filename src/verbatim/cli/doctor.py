@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from verbatim.cli.common_flags import Offline
 from verbatim.cli.console import new_app, print_json
 from verbatim.cli.doctor_checks import Finding, Patient, examine
 from verbatim.cli.logs import configure_quiet_logging
@@ -31,7 +32,7 @@ _NAME_WIDTH: Final = 14
 
 @app.command()
 def doctor(
-    offline: Annotated[bool, typer.Option("--offline", help="Do not touch the network.")] = False,
+    offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what works here, and what to do about the rest.

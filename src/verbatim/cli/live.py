@@ -5,23 +5,34 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
+from verbatim.cli.common_flags import (
+    ComputeType,
+    Device,
+    Hotwords,
+    Language,
+    Model,
+    Offline,
+    Prompt,
+    SpokenTask,
+    Threads,
+    engine_settings,
+    language_flag,
+)
 from verbatim.cli.console import new_app, print_columns
 from verbatim.cli.progress import download_progress
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.live import LiveOptions, TurnDetection
 from verbatim.domain.request import Task
 from verbatim.engine.catalog import Catalog
-from verbatim.settings import Settings, load_settings
-from verbatim.stages.language_names import language_code
+from verbatim.settings import Settings
 
 app = new_app()
 
 KEY_VARIABLE: Final = "VERBATIM_API_KEY"
-DETECT: Final = "auto"
 DEFAULTS: Final = LiveOptions()
 
 
@@ -56,17 +67,10 @@ def live(  # noqa: PLR0913  one for each flag
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every message of the session as a line of JSON.")
     ] = False,
-    language: Annotated[
-        str | None,
-        typer.Option("--language", "-l", help="A code or name; detected if not given."),
-    ] = None,
-    task: Annotated[
-        Task, typer.Option(help="Write down what is said, or its English translation.")
-    ] = Task.TRANSCRIBE,
-    prompt: Annotated[
-        str | None, typer.Option(help="Text that sets names and style, as if said before.")
-    ] = None,
-    hotwords: Annotated[str | None, typer.Option(help="Words that are likely to be said.")] = None,
+    language: Language = None,
+    task: SpokenTask = Task.TRANSCRIBE,
+    prompt: Prompt = None,
+    hotwords: Hotwords = None,
     silence: Annotated[
         float, typer.Option(min=0.1, max=30, help="Seconds of silence that end an utterance.")
     ] = DEFAULTS.turns.silence_s,
@@ -76,18 +80,11 @@ def live(  # noqa: PLR0913  one for each flag
             "--second-pass", help="Decode each utterance again, and show it if it differs."
         ),
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="A name, a hub name or a folder. [default: auto]"),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where the model runs.")
-    ] = None,
-    compute_type: Annotated[
-        str | None, typer.Option(help="Number format of the weights: int8, float16 …")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="Threads on the CPU; 0: all.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not touch the network.")] = False,
+    model: Model = None,
+    device: Device = None,
+    compute_type: ComputeType = None,
+    threads: Threads = None,
+    offline: Offline = False,
 ) -> None:
     """Write down what is said into the microphone, while it is said.
 
@@ -102,18 +99,10 @@ def live(  # noqa: PLR0913  one for each flag
         return
     if file is not None and microphone is not None:
         raise BadRequestError("Give --file or --microphone, not both.", param="file")
-    settings = load_settings(
-        {
-            "model": model,
-            "device": device,
-            "compute_type": compute_type,
-            "cpu_threads": threads,
-            "offline": offline or None,
-        }
-    )
+    settings = engine_settings(model, device, compute_type, threads, offline=offline)
     options = LiveOptions(
         model=model or DEFAULTS.model,
-        language=None if language in {None, DETECT} else language_code(str(language)),
+        language=language_flag(language),
         task=task,
         prompt=prompt,
         hotwords=hotwords,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from verbatim.cli.common_flags import Offline
 from verbatim.cli.console import new_app, print_columns, print_json, say, size
 from verbatim.cli.progress import download_progress
 from verbatim.domain.errors import BadRequestError
@@ -20,7 +21,6 @@ from verbatim.settings import load_settings
 app = new_app("List, fetch, show and remove models.", group=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Do not touch the network.")]
 Name = Annotated[str, typer.Argument(help="A name, an alias, a hub name (OWNER/NAME) or a folder.")]
 
 _SOURCES = {"bundled": "in the package", "folder": "models folder", "cache": "hub cache"}

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from verbatim.cli.common_flags import (
+    ComputeType,
+    Device,
+    Hotwords,
+    Language,
+    Model,
+    Offline,
+    Prompt,
+    SpokenTask,
+    Threads,
+    engine_settings,
+    language_flag,
+)
 from verbatim.cli.console import new_app
 from verbatim.cli.inputs import Input, expand_inputs
 from verbatim.cli.progress import download_progress
@@ -22,9 +35,8 @@ from verbatim.domain.request import (
 )
 from verbatim.engine.catalog import Catalog
 from verbatim.render.formats import FORMATS, Granularity, RenderOptions, ResponseFormat
-from verbatim.settings import Settings, load_settings
+from verbatim.settings import Settings
 from verbatim.stages.captions import CaptionLimits
-from verbatim.stages.language_names import language_code
 
 if TYPE_CHECKING:
     from verbatim.cli.transcription import Plan
@@ -32,7 +44,6 @@ if TYPE_CHECKING:
 app = new_app()
 
 EXIT_SOME_FAILED: Final = 1
-DETECT: Final = "auto"
 MOST_HYPOTHESES: Final = 20
 _SEGMENTS: Final = frozenset({Granularity.SEGMENT})
 _WITH_WORDS: Final = frozenset({Granularity.SEGMENT, Granularity.WORD})
@@ -72,21 +83,14 @@ def transcribe(  # noqa: PLR0913  one for each flag
     max_chars_per_s: Annotated[
         float | None, typer.Option(help="Reading speed of subtitles.")
     ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option("--language", "-l", help="A code or name; detected if not given."),
-    ] = None,
-    task: Annotated[
-        Task, typer.Option(help="Write down what is said, or its English translation.")
-    ] = Task.TRANSCRIBE,
+    language: Language = None,
+    task: SpokenTask = Task.TRANSCRIBE,
     script: Annotated[Script, typer.Option(help="Chinese script of the text.")] = Script.AS_SPOKEN,
     multilingual: Annotated[
         bool, typer.Option("--multilingual", help="The recording has several languages.")
     ] = False,
-    prompt: Annotated[
-        str | None, typer.Option(help="Text that sets names and style, as if said before.")
-    ] = None,
-    hotwords: Annotated[str | None, typer.Option(help="Words that are likely to be said.")] = None,
+    prompt: Prompt = None,
+    hotwords: Hotwords = None,
     vad: Annotated[
         bool, typer.Option("--vad/--no-vad", help="Leave out what is not speech.")
     ] = True,
@@ -108,33 +112,18 @@ def transcribe(  # noqa: PLR0913  one for each flag
         float,
         typer.Option(min=0, max=1, help="0 goes higher where the result is poor; others stay."),
     ] = 0,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="A name, a hub name or a folder. [default: auto]"),
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Where the model runs.")
-    ] = None,
-    compute_type: Annotated[
-        str | None, typer.Option(help="Number format of the weights: int8, float16 …")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=0, help="Threads on the CPU; 0: all.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not touch the network.")] = False,
+    model: Model = None,
+    device: Device = None,
+    compute_type: ComputeType = None,
+    threads: Threads = None,
+    offline: Offline = False,
 ) -> None:
     """Write down what is said in audio and video files.
 
     One recording is printed as it is; several are printed one after another, each under its name.
     With an output folder each becomes a file there. The exit status is 1 if any of them failed.
     """
-    settings = load_settings(
-        {
-            "model": model,
-            "device": device,
-            "compute_type": compute_type,
-            "cpu_threads": threads,
-            "offline": offline or None,
-        }
-    )
+    settings = engine_settings(model, device, compute_type, threads, offline=offline)
     # Imported late: it takes longer than all the rest, and mistakes are better told before.
     from verbatim.cli.transcription import Plan  # noqa: PLC0415
 
@@ -143,7 +132,7 @@ def transcribe(  # noqa: PLR0913  one for each flag
         inputs=expand_inputs(files),
         request=TranscriptionRequest(
             decode=DecodeOptions(
-                language=_language(language),
+                language=language_flag(language),
                 task=task,
                 word_timestamps=word_timestamps or any(FORMATS[f].from_words for f in chosen),
                 beam_size=beam_size,
@@ -208,10 +197,6 @@ def _check_destination(plan: Plan) -> None:
             f"Several recordings cannot be printed as {plan.formats[0].value}: add "
             "--output-dir FOLDER, or --json."
         )
-
-
-def _language(name: str | None) -> str | None:
-    return None if name is None or name.strip().lower() == DETECT else language_code(name)
 
 
 def _strategy(asked: Strategy | None, *, after_text: bool) -> Strategy:

@@ -100,12 +100,17 @@ def visit_of(scope: MutableMapping[str, Any]) -> Visit | None:
     return visit if isinstance(visit, Visit) else None
 
 
-def caller_of(scope: MutableMapping[str, Any]) -> Caller:
-    """Who calls, on a route with a guard."""
+def guarded_visit(scope: MutableMapping[str, Any]) -> Visit:
+    """The visit, on a route with a guard."""
     visit = visit_of(scope)
     if visit is None:
         raise LookupError("this route has no guard")
-    return visit.caller
+    return visit
+
+
+def caller_of(scope: MutableMapping[str, Any]) -> Caller:
+    """Who calls, on a route with a guard."""
+    return guarded_visit(scope).caller
 
 
 def limit_headers(allowance: Allowance) -> dict[str, str]:

@@ -18,8 +18,9 @@ from verbatim.domain.audio import Samples
 from verbatim.domain.errors import BadRequestError, UnsupportedMediaError, VerbatimError
 from verbatim.domain.live import SessionEnd, SessionEnded
 from verbatim.pipeline.live import LiveSession
-from verbatim.wire.guard import visit_of
+from verbatim.wire.guard import guarded_visit
 from verbatim.wire.live_audio import LiveAudio
+from verbatim.wire.live_talk import charged
 from verbatim.wire.websocket import LiveSocket, parse_object
 
 NOT_UNDERSTOOD: Final = "SchemaError"
@@ -49,7 +50,7 @@ class Connection:
         query: LiveQuery,
         request_id: str,
     ) -> None:
-        self._visit = visit_of(websocket.scope)
+        self._visit = guarded_visit(websocket.scope)
         self._socket = socket
         self._session = session
         self._audio = audio
@@ -148,9 +149,6 @@ class Connection:
         await self._socket.send_json(told)
 
     async def _feed(self, blocks: AsyncIterator[Samples]) -> None:
-        session = self._session
-        before_s = session.fed_s
-        async for samples in blocks:
-            await session.feed(samples)
-        if self._visit is not None:
-            self._visit.charge(session.fed_s - before_s)
+        with charged(self._session, self._visit.charge):
+            async for samples in blocks:
+                await self._session.feed(samples)

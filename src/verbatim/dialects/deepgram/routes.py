@@ -32,11 +32,11 @@ from verbatim.settings import MIB
 from verbatim.wire.context import Context
 from verbatim.wire.credentials import spoken_subprotocol
 from verbatim.wire.dialect import Dialect
-from verbatim.wire.failures import public_error
 from verbatim.wire.forms import form_schema
 from verbatim.wire.guard import Guard, caller_of
 from verbatim.wire.json_body import JSON_TYPE
 from verbatim.wire.live_audio import open_live_audio
+from verbatim.wire.live_talk import telling_errors
 from verbatim.wire.notes import notes_of
 from verbatim.wire.transcripts import transcript_of
 from verbatim.wire.uploads import receive_body
@@ -44,9 +44,7 @@ from verbatim.wire.websocket import (
     CLOSE_CODE_OF_END,
     CloseCode,
     LiveSocket,
-    SocketClosedError,
     check_origin,
-    close_code,
     converse,
 )
 
@@ -129,28 +127,20 @@ class _Listen:
         owner = caller_of(websocket.scope).owner
         limits = replace(self._context.sockets, max_message_bytes=MAX_MESSAGE_BYTES)
         socket = LiveSocket(websocket, limits)
-        request_id = notes_of(websocket.scope).request_id
+        notes = notes_of(websocket.scope)
         async with (
             open_live_audio(form) as audio,
             aclosing(await self._context.service.live.open(options, owner)) as session,
         ):
             try:
-                subprotocol = spoken_subprotocol(websocket.headers)
-                await socket.accept(subprotocol, {REQUEST_ID_HEADER: request_id})
-                talk = Connection(websocket, socket, session, audio, query, request_id)
-                try:
+                async with telling_errors(socket, notes, _told):
+                    subprotocol = spoken_subprotocol(websocket.headers)
+                    await socket.accept(subprotocol, {REQUEST_ID_HEADER: notes.request_id})
+                    talk = Connection(websocket, socket, session, audio, query, notes.request_id)
                     await converse(talk.hear(), talk.tell())
                     await socket.send_json(self._metadata(websocket, session, talk, created))
                     await self._close(socket, talk)
-                except VerbatimError as error:
-                    shown = public_error(error, notes_of(websocket.scope))
-                    await socket.send_json(error_message(shown.kind.value, shown.message))
-                    await socket.close(close_code(shown), shown.message)
-            except SocketClosedError as gone:
-                # To a client that does not read, this is the last try to say so.
-                await socket.close(gone.code, gone.reason)
             finally:
-                notes = notes_of(websocket.scope)
                 notes.model, notes.audio_s = session.describe().model, session.fed_s
 
     async def _close(self, socket: LiveSocket, talk: Connection) -> None:
@@ -178,6 +168,10 @@ class _Listen:
         known = [{"type": each.code.value, "message": each.message} for each in model.warnings]
         warnings = [*not_done(dict(websocket.query_params)), *known]
         return told | ({"warnings": warnings} if warnings else {})
+
+
+def _told(error: VerbatimError) -> dict[str, Any]:
+    return error_message(error.kind.value, error.message)
 
 
 def _check_type(content_type: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeAlias
 
+from verbatim.domain.audio import Samples
 from verbatim.domain.live import (
     Failed,
     LiveEvent,
@@ -16,6 +17,7 @@ from verbatim.domain.live import (
 from verbatim.domain.live import Final as FinalEvent
 from verbatim.pipeline.live import LiveSession
 from verbatim.wire.live_audio import LiveAudio
+from verbatim.wire.live_talk import charged
 
 TIME_DIGITS: Final = 2
 
@@ -43,10 +45,7 @@ class Recording:
 
     async def hear(self, data: bytes) -> None:
         """A binary message."""
-        before_s = self.session.fed_s
-        async for samples in self._audio.feed(data):
-            await self.session.feed(samples)
-        self._charge(self.session.fed_s - before_s)
+        await self._feed(self._audio.feed(data))
 
     async def clear(self) -> None:
         """Forget what was not told yet."""
@@ -54,8 +53,7 @@ class Recording:
 
     async def stop(self) -> None:
         """No more audio comes; returns when everything was told."""
-        async for samples in self._audio.finish():
-            await self.session.feed(samples)
+        await self._feed(self._audio.finish())
         await self.session.finish()
         await self._told.wait()
 
@@ -68,6 +66,11 @@ class Recording:
         """Free everything."""
         await self.session.aclose()
         await self._audio.aclose()
+
+    async def _feed(self, blocks: AsyncIterator[Samples]) -> None:
+        with charged(self.session, self._charge):
+            async for samples in blocks:
+                await self.session.feed(samples)
 
 
 def event_message(event: LiveEvent, options: LiveOptions) -> Message | None:

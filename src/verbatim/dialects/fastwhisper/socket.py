@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 from verbatim.dialects.fastwhisper import texts
 from verbatim.dialects.fastwhisper.activity import Activity
 from verbatim.dialects.fastwhisper.inbox import Inbox
-from verbatim.dialects.fastwhisper.recording import error_message
+from verbatim.dialects.fastwhisper.recording import Message, error_message
 from verbatim.dialects.fastwhisper.status import model_in_use
 from verbatim.dialects.fastwhisper.talk import MAX_TEXT_CHARS, Talk
 from verbatim.domain.errors import (
@@ -23,16 +23,14 @@ from verbatim.domain.errors import (
 from verbatim.domain.keys import Caller, Scope
 from verbatim.wire.context import Context
 from verbatim.wire.credentials import spoken_subprotocol
-from verbatim.wire.failures import public_error
 from verbatim.wire.guard import admit
+from verbatim.wire.live_talk import telling_errors
 from verbatim.wire.model_list import model_setting
 from verbatim.wire.notes import notes_of
 from verbatim.wire.websocket import (
     CloseCode,
     LiveSocket,
-    SocketClosedError,
     check_origin,
-    close_code,
     converse,
     parse_object,
 )
@@ -96,7 +94,7 @@ class SocketRoute:
         check_origin(websocket, self._context.settings.cors_origins)
         longest = self._context.settings.max_message_bytes
         socket = LiveSocket(websocket, replace(self._context.sockets, max_message_bytes=longest))
-        try:
+        async with telling_errors(socket, notes_of(websocket.scope), _error):
             await socket.accept(spoken_subprotocol(websocket.headers))
             try:
                 await self._welcome(websocket, socket)
@@ -104,13 +102,6 @@ class SocketRoute:
                 told = refused.refusal
                 await socket.send_json(error_message(told.text) | {"code": told.word})
                 await socket.close(told.code, told.word)
-            except VerbatimError as error:
-                shown = public_error(error, notes_of(websocket.scope))
-                await socket.send_json(error_message(shown.message))
-                await socket.close(close_code(shown), shown.message)
-        except SocketClosedError as gone:
-            # To a client that does not read, this is the last try to say so.
-            await socket.close(gone.code, gone.reason)
 
     async def _welcome(self, websocket: WebSocket, socket: LiveSocket) -> None:
         self._refuse_if_full()
@@ -180,6 +171,10 @@ class SocketRoute:
             "device": model.device if model else settings.device,
             "server_load": self._activity.load(),
         }
+
+
+def _error(error: VerbatimError) -> Message:
+    return error_message(error.message)
 
 
 async def _collect(socket: LiveSocket, inbox: Inbox) -> None:

@@ -26,7 +26,7 @@ from verbatim.domain.live import LiveOptions, SessionEnd, SessionEnded
 from verbatim.pipeline.service import Recording as Upload
 from verbatim.wire.context import Context
 from verbatim.wire.failures import public_error
-from verbatim.wire.guard import visit_of
+from verbatim.wire.guard import guarded_visit
 from verbatim.wire.json_body import fit
 from verbatim.wire.live_audio import open_live_audio
 from verbatim.wire.notes import notes_of
@@ -66,7 +66,7 @@ class Talk:
         self._socket = socket
         self._inbox = inbox
         self._notes = notes_of(websocket.scope)
-        self._visit = visit_of(websocket.scope)
+        self._visit = guarded_visit(websocket.scope)
         self._start = StartCommand()
         self._recording: Recording | None = None
         self._recordings: asyncio.Queue[Recording | None] = asyncio.Queue()
@@ -224,8 +224,7 @@ class Talk:
 
     def _charge(self, audio_s: float) -> None:
         self._notes.audio_s = (self._notes.audio_s or 0.0) + audio_s
-        if self._visit is not None:
-            self._visit.charge(audio_s)
+        self._visit.charge(audio_s)
 
     def _drop_file(self) -> None:
         if self._file is not None:

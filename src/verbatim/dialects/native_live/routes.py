@@ -26,9 +26,9 @@ from verbatim.settings import MIB
 from verbatim.wire.context import Context
 from verbatim.wire.credentials import spoken_subprotocol
 from verbatim.wire.dialect import Dialect
-from verbatim.wire.failures import public_error
-from verbatim.wire.guard import Guard, caller_of, visit_of
+from verbatim.wire.guard import Guard, caller_of, guarded_visit
 from verbatim.wire.live_audio import open_live_audio
+from verbatim.wire.live_talk import charged, telling_errors
 from verbatim.wire.notes import notes_of
 from verbatim.wire.v1_errors import render_error
 from verbatim.wire.websocket import (
@@ -75,22 +75,14 @@ class _Live:
         check_origin(websocket, self._context.settings.cors_origins)
         limits = replace(self._context.sockets, max_message_bytes=MAX_MESSAGE_BYTES)
         socket = LiveSocket(websocket, limits)
-        try:
+        async with telling_errors(socket, notes_of(websocket.scope), error_message):
             await socket.accept(spoken_subprotocol(websocket.headers))
-            try:
-                asked = first(parse_object(await _first_message(socket)))
-                if isinstance(asked, Start):
-                    conversation, received = await self._begin(websocket, asked), 0
-                else:
-                    conversation, received = self._find(websocket, asked), asked.received
-                await self._talk(websocket, socket, conversation, received)
-            except VerbatimError as error:
-                shown = public_error(error, notes_of(websocket.scope))
-                await socket.send_json(error_message(shown))
-                await socket.close(close_code(shown), shown.message)
-        except SocketClosedError as gone:
-            # To a client that does not read, this is the last try to say so.
-            await socket.close(gone.code, gone.reason)
+            asked = first(parse_object(await _first_message(socket)))
+            if isinstance(asked, Start):
+                conversation, received = await self._begin(websocket, asked), 0
+            else:
+                conversation, received = self._find(websocket, asked), asked.received
+            await self._talk(websocket, socket, conversation, received)
 
     async def _begin(self, websocket: WebSocket, asked: Start) -> Conversation:
         caller = caller_of(websocket.scope)
@@ -166,7 +158,7 @@ class _Talk:
         conversation: Conversation,
         attachment: int,
     ) -> None:
-        self._visit = visit_of(websocket.scope)
+        self._visit = guarded_visit(websocket.scope)
         self._socket = socket
         self._conversation = conversation
         self._attachment = attachment
@@ -186,10 +178,11 @@ class _Talk:
             message = await self._socket.receive()
             self._conversation.check(self._attachment)
             try:
-                if isinstance(message, bytes):
-                    await self._take_audio(message)
-                else:
-                    await self._obey(message)
+                with charged(self._conversation.session, self._charge):
+                    if isinstance(message, bytes):
+                        await self._conversation.hear(message)
+                    else:
+                        await self._obey(message)
             except FORGIVEN as error:
                 mistakes += 1
                 if mistakes >= MAX_MISTAKES:
@@ -207,15 +200,6 @@ class _Talk:
             await self._socket.send_json(message)
             if message["type"] == LAST_MESSAGE:
                 return
-
-    async def _take_audio(self, data: bytes) -> None:
-        session = self._conversation.session
-        before_s = session.fed_s
-        await self._conversation.hear(data)
-        fed_s = session.fed_s - before_s
-        self.audio_s += fed_s
-        if self._visit is not None:
-            self._visit.charge(fed_s)
 
     async def _obey(self, text: str) -> None:
         if len(text) > MAX_TEXT_CHARS:
@@ -235,6 +219,10 @@ class _Talk:
             await conversation.session.clear()
         else:
             await conversation.finish()
+
+    def _charge(self, audio_s: float) -> None:
+        self.audio_s += audio_s
+        self._visit.charge(audio_s)
 
 
 async def _first_message(socket: LiveSocket) -> str:

@@ -37,8 +37,9 @@ from verbatim.domain.errors import (
 )
 from verbatim.domain.live import SessionEnd, SessionEnded
 from verbatim.pipeline.live import LiveSession
-from verbatim.wire.guard import visit_of
+from verbatim.wire.guard import guarded_visit
 from verbatim.wire.live_audio import open_live_audio
+from verbatim.wire.live_talk import charged
 from verbatim.wire.websocket import LiveSocket
 
 SHORTEST_COMMIT_S: Final = 0.1
@@ -76,7 +77,7 @@ class Connection:
         *,
         beta: bool,
     ) -> None:
-        self._visit = visit_of(websocket.scope)
+        self._visit = guarded_visit(websocket.scope)
         self._socket = socket
         self._session = session
         self._config = config
@@ -130,12 +131,9 @@ class Connection:
                 await self._update(self._config.changed(event.session.released()), beta=True)
 
     async def _feed(self, blocks: AsyncIterator[Samples]) -> None:
-        session = self._session
-        before_s = session.fed_s
-        async for samples in blocks:
-            await session.feed(samples)
-        if self._visit is not None:
-            self._visit.charge(session.fed_s - before_s)
+        with charged(self._session, self._visit.charge):
+            async for samples in blocks:
+                await self._session.feed(samples)
 
     async def _commit(self) -> None:
         await self._feed(self._audio.flush())

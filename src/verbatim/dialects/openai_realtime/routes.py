@@ -23,26 +23,24 @@ from verbatim.dialects.openai_realtime.config import BetaSession, Config, Sessio
 from verbatim.dialects.openai_realtime.connection import Connection
 from verbatim.dialects.openai_realtime.server_events import error_event, new_id
 from verbatim.dialects.openai_realtime.session_objects import beta_session_object, session_object
-from verbatim.domain.errors import BadRequestError, VerbatimError
+from verbatim.domain.errors import BadRequestError
 from verbatim.domain.keys import Scope
 from verbatim.pipeline.live.options import check_options
 from verbatim.settings import MIB
 from verbatim.wire.context import Context
 from verbatim.wire.credentials import spoken_subprotocol
 from verbatim.wire.dialect import Dialect
-from verbatim.wire.failures import public_error
 from verbatim.wire.forms import inlined_schema
 from verbatim.wire.guard import Guard, caller_of
 from verbatim.wire.json_body import JSON_TYPE, read_json
+from verbatim.wire.live_talk import telling_errors
 from verbatim.wire.model_list import model_setting
 from verbatim.wire.notes import notes_of
 from verbatim.wire.v1_errors import ERROR_RESPONSES, render_error
 from verbatim.wire.websocket import (
     CLOSE_CODE_OF_END,
     LiveSocket,
-    SocketClosedError,
     check_origin,
-    close_code,
     converse,
 )
 
@@ -91,17 +89,9 @@ class _Realtime:
         check_origin(websocket, self._context.settings.cors_origins)
         limits = replace(self._context.sockets, max_message_bytes=MAX_MESSAGE_BYTES)
         socket = LiveSocket(websocket, limits)
-        try:
+        async with telling_errors(socket, notes_of(websocket.scope), error_event):
             await socket.accept(spoken_subprotocol(websocket.headers))
-            try:
-                await self._serve_session(websocket, socket)
-            except VerbatimError as error:
-                shown = public_error(error, notes_of(websocket.scope))
-                await socket.send_json(error_event(shown))
-                await socket.close(close_code(shown), shown.message)
-        except SocketClosedError as gone:
-            # To a client that does not read, this is the last try to say so.
-            await socket.close(gone.code, gone.reason)
+            await self._serve_session(websocket, socket)
 
     async def _serve_session(self, websocket: WebSocket, socket: LiveSocket) -> None:
         caller = caller_of(websocket.scope)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from verbatim.pipeline.threads import ReadAhead
+from verbatim.pipeline.threads import ReadAhead, Turns
 
 
 async def test_items_come_in_order() -> None:
@@ -72,3 +72,53 @@ async def test_leaving_waits_for_the_item_in_the_making_only() -> None:
     async with ReadAhead(slow, 1, "test") as items:
         await anext(aiter(items))
     # No assertion on time: hanging here would fail by the suite's time-out.
+
+
+async def test_no_more_work_at_a_time_than_there_are_turns() -> None:
+    turns, counting = Turns(2, patience_s=60.0), threading.Lock()
+    at_work = most = 0
+
+    def busy() -> Iterator[int]:
+        nonlocal at_work, most
+        for number in range(5):
+            with counting:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.002)
+            with counting:
+                at_work -= 1
+            yield number
+
+    async def read() -> list[int]:
+        async with ReadAhead(busy, 8, "test", turns) as items:
+            return [item async for item in items]
+
+    assert await asyncio.gather(*(read() for _ in range(6))) == [list(range(5))] * 6
+    assert most == 2
+
+
+async def test_what_takes_long_holds_up_nobody_for_ever() -> None:
+    turns, may_end = Turns(1, patience_s=0.01), threading.Event()
+
+    def slow() -> Iterator[int]:
+        may_end.wait()
+        yield 1
+
+    async with ReadAhead(slow, 1, "slow", turns) as first:
+        async with ReadAhead(lambda: iter([2]), 1, "quick", turns) as second:
+            assert [item async for item in second] == [2]
+        may_end.set()
+        assert [item async for item in first] == [1]
+
+
+async def test_an_error_gives_the_turn_back() -> None:
+    turns = Turns(1, patience_s=60.0)
+
+    def broken() -> Iterator[int]:
+        raise ValueError("cut")
+        yield
+
+    for _ in range(2):
+        async with ReadAhead(broken, 1, "test", turns) as items:
+            with pytest.raises(ValueError, match="cut"):
+                await anext(aiter(items))

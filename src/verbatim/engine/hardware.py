@@ -66,7 +66,7 @@ def measure_hardware(root: Path = Path("/")) -> Hardware:
     return Hardware(
         processor=processor,
         features=tuple(feature for feature in FEATURES if feature in flags),
-        cores=_cores(root),
+        cores=usable_cores(root),
         memory_bytes=_memory_bytes(root),
         gpus=() if _gpus_hidden() else _gpus(),
     )
@@ -122,7 +122,12 @@ def _processor(root: Path) -> tuple[str, frozenset[str]]:
     return name, flags
 
 
-def _cores(root: Path) -> int:
+def usable_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may keep busy: `taskset` and a container's quota may make them few.
+
+    Args:
+        root: where the system's files are.
+    """
     allowed = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )

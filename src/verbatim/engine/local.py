@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from verbatim.engine.decoding import Decoder
 from verbatim.engine.encoder_choice import CTRANSLATE2, Encode, RememberedMeasurements
 from verbatim.engine.features import FeatureExtractor
 from verbatim.engine.feeding import Feeder
+from verbatim.engine.hardware import usable_cores
 from verbatim.engine.lengths import FULL_LENGTH_S, SHORT_LENGTHS_S
 from verbatim.engine.model import Alignment, Array, Generation, SearchOptions, Storage
 from verbatim.engine.model_folder import WEIGHTS_FILE
@@ -74,11 +74,6 @@ def devices() -> DeviceReport:
         },
         ctranslate2_version=ctranslate2.__version__,
     )
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalEngine:

@@ -13,7 +13,7 @@ from verbatim.engine.catalog import Catalog
 from verbatim.engine.child import ChildLimits
 from verbatim.engine.frames import WorkerSpec
 from verbatim.engine.model_identity import model_identity
-from verbatim.engine.process import ProcessEngine, Supervision
+from verbatim.engine.process import SPARE_AFTER_S, ProcessEngine, Supervision
 from verbatim.engine.protocol import Engine, LoadOptions
 from verbatim.engine.residency import Residency, ResidencyLimits
 from verbatim.engine.vad import SileroVad
@@ -135,6 +135,7 @@ async def _load(settings: Settings, spec: WorkerSpec, clock: Callable[[], float]
         supervision = Supervision(
             ChildLimits(window_s=settings.max_window_s),
             max_memory_bytes=settings.max_process_bytes or None,
+            spare_after_s=SPARE_AFTER_S if settings.spare_process else None,
         )
         return await ProcessEngine.start(spec, supervision, clock)
     # A server has no use for it in this process, where it would take memory.

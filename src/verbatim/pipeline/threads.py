@@ -1,13 +1,44 @@
-"""A blocking iterator, run ahead in its own thread and read by a coroutine."""
+"""Blocking iterators, each run ahead in a thread of its own, and how such threads take turns."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Generic, TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+PATIENCE_S: Final = 0.2
+"""About three windows of 30 s, cut from an MP3."""
+
+
+class Turns:
+    """Lets as many threads work at a time as there are cores for them, first come first served.
+
+    Where many recordings arrive together, all at once would be ready only when the last one is,
+    and the device would have nothing to do until then. A thread that was kept waiting for
+    `patience_s` works anyway: a recording that is slow to read holds nobody up for long.
+
+    Args:
+        width: how many threads.
+        patience_s: how long one waits for its turn.
+    """
+
+    def __init__(self, width: int, patience_s: float = PATIENCE_S) -> None:
+        self._free = threading.Semaphore(width)
+        self._patience_s = patience_s
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A turn, for the time of the block."""
+        mine = self._free.acquire(timeout=self._patience_s)
+        try:
+            yield
+        finally:
+            if mine:
+                self._free.release()
 
 
 class _End:
@@ -28,10 +59,18 @@ class ReadAhead(Generic[T]):
         make: makes the iterator; called in the thread.
         capacity: how many items may wait to be read.
         name: the thread's name.
+        turns: taken for each item; None: it is made at once.
     """
 
-    def __init__(self, make: Callable[[], Iterator[T]], capacity: int, name: str) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Iterator[T]],
+        capacity: int,
+        name: str,
+        turns: Turns | None = None,
+    ) -> None:
         self._make = make
+        self._turns = turns
         self._free = threading.Semaphore(capacity)
         self._stopped = threading.Event()
         self._items: asyncio.Queue[T | _End] = asyncio.Queue()
@@ -72,10 +111,14 @@ class ReadAhead(Generic[T]):
             if self._stopped.is_set():
                 return
             try:
-                item = next(iterator)
+                with self._turn():
+                    item = next(iterator)
             except StopIteration:
                 return
             self._put(item)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.one()
 
     def _put(self, item: T | _End) -> None:
         self._call(lambda: self._items.put_nowait(item))

@@ -20,6 +20,7 @@ from verbatim.domain.events import (
 from verbatim.domain.request import Strategy, TranscriptionRequest
 from verbatim.domain.transcript import Segment, Transcript, TranscriptWarning, WarningCode
 from verbatim.domain.units import SAMPLE_RATE_HZ
+from verbatim.engine.hardware import usable_cores
 from verbatim.engine.protocol import Engine
 from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.front_end import FrontEnd
@@ -29,7 +30,7 @@ from verbatim.pipeline.strategies import (
     decode_parallel,
     decode_sequential,
 )
-from verbatim.pipeline.threads import ReadAhead
+from verbatim.pipeline.threads import ReadAhead, Turns
 from verbatim.stages.decode_audio import (
     AudioReader,
     AudioSource,
@@ -49,10 +50,17 @@ CHUNKS_AHEAD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
-    """What turns bytes into speech: the voice activity detector and the bounds on decoding."""
+    """What turns bytes into speech.
+
+    Attributes:
+        vad: the voice activity detector.
+        limits: the bounds on decoding.
+        turns: in which recordings are decoded and cut, all that share this object.
+    """
 
     vad: SileroVad
     limits: DecodeLimits = field(default_factory=DecodeLimits)
+    turns: Turns = field(default_factory=lambda: Turns(usable_cores()))
 
 
 class _Recording:
@@ -133,7 +141,7 @@ async def transcribe(
     state = DocumentState()
     segments: list[Segment] = []
     spoken: list[WindowText] = []
-    texts = _decode(recording, request, engine)
+    texts = _decode(recording, request, engine, frontend.turns)
     async with aclosing(texts):
         async for text in texts:
             if isinstance(text, Started):
@@ -153,13 +161,13 @@ async def transcribe(
 
 
 async def _decode(
-    recording: _Recording, request: TranscriptionRequest, engine: Engine
+    recording: _Recording, request: TranscriptionRequest, engine: Engine, turns: Turns
 ) -> AsyncGenerator[Started | WindowText]:
     """Whatever is written, window by window, after the word that the recording is open."""
     model = engine.describe().model
     if request.strategy is Strategy.SEQUENTIAL:
         async with (
-            ReadAhead(recording.chunks, CHUNKS_AHEAD, "front-end") as chunks,
+            ReadAhead(recording.chunks, CHUNKS_AHEAD, "front-end", turns) as chunks,
             aclosing(decode_sequential(chunks, engine, request)) as texts,
         ):
             if await recording.opened():
@@ -171,7 +179,7 @@ async def _decode(
     # A window has one language, so where they change, what a silence parts stays apart.
     cut = partial(pack, join=not request.detect_language_per_window)
     async with (
-        ReadAhead(lambda: cut(recording.chunks()), ahead, "front-end") as planned,
+        ReadAhead(lambda: cut(recording.chunks()), ahead, "front-end", turns) as planned,
         aclosing(decode_parallel(planned, engine, request)) as texts,
     ):
         if await recording.opened():

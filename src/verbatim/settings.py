@@ -194,6 +194,11 @@ class Settings(BaseSettings):
         description="Memory of a model's process, in bytes, above which it is replaced between "
         "two batches; 0: no limit.",
     )
+    spare_process: bool = Field(
+        True,
+        description="Keep a process ready for each model (about 35 MB), so that another one is "
+        "there sooner where a model's process dies.",
+    )
 
     # Back ends
     backend_url: Annotated[list[Url], BeforeValidator(_split_commas)] = Field(

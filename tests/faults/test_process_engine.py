@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from verbatim.engine.process import (
     pause_s,
 )
 from verbatim.engine.protocol import WindowsLostError
+from verbatim.engine.spare import Spare
+from verbatim.engine.worker import import_local, load_local
 
 ROOT = Path(__file__).parents[2]
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
@@ -145,7 +148,8 @@ async def test_a_kill_that_comes_too_late_does_not_hide_how_a_process_ended(
         return waitpid(pid, options)
 
     monkeypatch.setattr(os, "waitpid", slow_waitpid)
-    child, _ = await Child.start(WorkerSpec(Path(), "odd"), ODD.command, ChildLimits())
+    child = await Child.begin(ODD.command, ChildLimits())
+    await child.load(WorkerSpec(Path(), "odd"))
     os.kill(child.pid, signal.SIGUSR1)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - the loop must not see it
     killing = asyncio.create_task(child.kill())
@@ -212,20 +216,20 @@ async def test_a_model_that_cannot_be_loaded_again_is_unavailable_for_a_while(
     spec = WorkerSpec(Path(), "odd")
     engine = await ProcessEngine.start(spec, ODD, lambda: now_s)
     monkeypatch.setattr("verbatim.engine.process.FIRST_PAUSE_S", 0.01)
-    real, starts = Child.start, 0
+    real, starts = Child.begin, 0
 
     async def no_start(*arguments: Any) -> Any:
         nonlocal starts
         starts += 1
-        return await real(spec, ("/nowhere/python",), ChildLimits())
+        return await real(("/nowhere/python",), ChildLimits())
 
-    monkeypatch.setattr(Child, "start", no_start)
+    monkeypatch.setattr(Child, "begin", no_start)
     os.kill(pid_of(engine), signal.SIGKILL)
     for _ in range(3):
         with pytest.raises(ModelUnavailableError, match="could not be started: No such file"):
             await asyncio.wait_for(engine.run([window("take 0.5")]), PATIENCE_S)
     assert starts == START_TRIES
-    monkeypatch.setattr(Child, "start", real)
+    monkeypatch.setattr(Child, "begin", real)
     now_s = UNAVAILABLE_S
     assert (await asyncio.wait_for(engine.run([window()]), PATIENCE_S))[0].segments
     await engine.aclose()
@@ -233,9 +237,9 @@ async def test_a_model_that_cannot_be_loaded_again_is_unavailable_for_a_while(
 
 async def test_a_start_that_hangs_is_ended() -> None:
     limits = ChildLimits(start_s=1.0)
-    child = Child.start(WorkerSpec(Path(), "hangs"), ODD.command, limits)
+    child = await Child.begin(ODD.command, limits)
     with pytest.raises(Exception, match="did not load the model within 1 s"):
-        await asyncio.wait_for(child, PATIENCE_S)
+        await asyncio.wait_for(child.load(WorkerSpec(Path(), "hangs")), PATIENCE_S)
 
 
 async def test_an_error_of_the_loading_travels_as_itself() -> None:
@@ -389,6 +393,74 @@ async def test_a_cancelled_start_leaves_no_process() -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert not own_workers()
+
+
+WITH_SPARE = replace(ODD, spare_after_s=0.0)
+
+
+async def spare_of(engine: ProcessEngine) -> int:
+    async with asyncio.timeout(PATIENCE_S):
+        while (pid := engine.spare_pid) is None:  # noqa: ASYNC110 - there is nothing to wait for
+            await asyncio.sleep(0.01)
+    return pid
+
+
+async def test_a_process_is_kept_ready_and_takes_the_place_of_one_that_died() -> None:
+    async with odd_engine(supervision=WITH_SPARE) as engine:
+        before, spare = pid_of(engine), await spare_of(engine)
+        os.kill(before, signal.SIGKILL)
+        await until_other(engine, before)
+        assert engine.pid == spare
+        assert (await engine.run([window()]))[0].segments
+        assert await spare_of(engine) not in {before, spare}
+
+
+async def test_where_the_process_that_was_kept_is_dead_too_another_is_begun() -> None:
+    async with odd_engine(supervision=WITH_SPARE) as engine:
+        before, spare = pid_of(engine), await spare_of(engine)
+        os.kill(spare, signal.SIGKILL)
+        os.kill(before, signal.SIGKILL)
+        await until_other(engine, before)
+        assert engine.pid != spare
+        assert (await engine.run([window()]))[0].segments
+
+
+async def test_the_process_that_is_kept_ends_with_the_model() -> None:
+    async with odd_engine(supervision=WITH_SPARE) as engine:
+        spare = await spare_of(engine)
+        await engine.aclose()
+        assert gone(spare)
+        assert not own_workers()
+
+
+async def test_no_process_is_kept_where_none_is_wanted() -> None:
+    async with odd_engine(supervision=replace(ODD, spare_after_s=None)) as engine:
+        await engine.run([window("take 0.2")])
+        assert own_workers() == [engine.pid]
+
+
+async def test_a_process_that_cannot_be_kept_is_told_and_does_no_harm() -> None:
+    async def begin() -> Child:
+        return await Child.begin(("/nowhere/python",), ChildLimits())
+
+    spare = Spare(begin, 0.0)
+    with capture_logs() as logs:
+        spare.keep()
+        async with asyncio.timeout(PATIENCE_S):
+            while not logs:  # noqa: ASYNC110 - there is nothing to wait for
+                await asyncio.sleep(0.01)
+    assert "No such file" in logs[0]["death"]
+    assert spare.take() is None
+    await spare.aclose()
+
+
+def test_a_library_that_is_missing_is_told_when_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "verbatim.engine.local", None)
+    import_local()
+    with pytest.raises(ImportError):
+        load_local(WorkerSpec(MODEL, "demo"))
 
 
 def own_workers() -> list[int]:

@@ -69,7 +69,7 @@ class ChildLimits:
 class Child:
     """A process that has a model, from its start to its end.
 
-    Made by `start`. Its jobs are answered by their number, in any order.
+    Made by `begin`. Its jobs are answered by their number, in any order.
 
     Args:
         process: just begun.
@@ -100,14 +100,11 @@ class Child:
         """Called when it has ended, before its jobs learn of it."""
 
     @classmethod
-    async def start(
-        cls, spec: WorkerSpec, command: Sequence[str], limits: ChildLimits
-    ) -> tuple[Child, EngineDescription]:
-        """Begin a process and wait until it has loaded the model.
+    async def begin(cls, command: Sequence[str], limits: ChildLimits) -> Child:
+        """Begin a process, which makes itself ready to be told what to load.
 
         Raises:
-            VerbatimError: the model cannot be loaded; another try would fail as well.
-            ChildDiedError: the process ended, or took too long.
+            ChildDiedError: it cannot be begun.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -117,16 +114,24 @@ class Child:
             except BaseException:
                 writer.close()
                 raise
-        child = cls(process, reader, writer, limits)
+        return cls(process, reader, writer, limits)
+
+    async def load(self, spec: WorkerSpec) -> EngineDescription:
+        """Have the model loaded; once. The process is ended where that fails.
+
+        Raises:
+            VerbatimError: the model cannot be loaded; another try would fail as well.
+            ChildDiedError: the process ended, or took too long.
+        """
         try:
-            async with asyncio.timeout(limits.start_s):
-                await child._send(spec)
-                return child, await child._loaded
+            async with asyncio.timeout(self._limits.start_s):
+                await self._send(spec)
+                return await self._loaded
         except BaseException as error:
-            await child.kill()
+            await self.kill()
             if isinstance(error, TimeoutError):
                 raise ChildDiedError(
-                    f"did not load the model within {limits.start_s:.0f} s"
+                    f"did not load the model within {self._limits.start_s:.0f} s"
                 ) from error
             raise
 
@@ -246,6 +251,8 @@ class Child:
         self.on_death()
         if not self._loaded.done():
             self._loaded.set_exception(self.death)
+            # One that was never told what to load has nobody who waits for this.
+            self._loaded.exception()
         for number in tuple(self._pending):
             if (waiting := self._waiting(number)) is not None:
                 waiting.set_exception(self.death)

@@ -20,6 +20,7 @@ from verbatim.engine.child import WORKER_COMMAND, Child, ChildDiedError, ChildLi
 from verbatim.engine.frames import WorkerSpec
 from verbatim.engine.lanes import Lanes
 from verbatim.engine.protocol import EngineDescription, WindowsLostError
+from verbatim.engine.spare import Spare
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,6 +33,8 @@ UNAVAILABLE_S: Final = 10.0
 MIN_LIFE_S: Final = 60.0
 """A process is not replaced for its memory more often; else a limit that is too low would have
 the model loaded for each batch."""
+SPARE_AFTER_S: Final = 5.0
+"""For so long, what waited for a model has the processor to itself."""
 
 BATCHES_A_REPLICA: Final = 2
 """One that is decoded, and the next one, which is brought over and made ready meanwhile."""
@@ -50,12 +53,15 @@ class Supervision:
         limits: how long things may take.
         max_memory_bytes: above it the process is replaced between two batches; None: never.
         min_life_s: before that it is not replaced for its memory.
+        spare_after_s: how long after a model was loaded a process is begun that can take its
+            place sooner; None keeps none.
         command: what is run, with the number of its socket as the last argument.
     """
 
     limits: ChildLimits = field(default_factory=ChildLimits)
     max_memory_bytes: int | None = None
     min_life_s: float = MIN_LIFE_S
+    spare_after_s: float | None = SPARE_AFTER_S
     command: tuple[str, ...] = WORKER_COMMAND
 
 
@@ -75,6 +81,7 @@ class ProcessEngine:
         self._supervision = supervision
         self._clock = clock
         self._child: Child | None = None
+        self._spare = Spare(self._begin_child, supervision.spare_after_s)
         self._since_s = 0.0
         self._deaths = 0
         self._unavailable_until_s = 0.0
@@ -111,6 +118,11 @@ class ProcessEngine:
     def pid(self) -> int | None:
         """The process' number; None while there is no process."""
         return self._child.pid if self._child else None
+
+    @property
+    def spare_pid(self) -> int | None:
+        """The number of the process that is kept ready; None while there is none."""
+        return self._spare.pid
 
     def describe(self) -> EngineDescription:
         """What was loaded first; a process that follows loads the same."""
@@ -221,9 +233,8 @@ class ProcessEngine:
         for _ in range(START_TRIES):
             await asyncio.sleep(pause_s(self._deaths))
             try:
-                child, description = await Child.start(
-                    self._spec, self._supervision.command, self._supervision.limits
-                )
+                child = self._spare.take() or await self._begin_child()
+                description = await child.load(self._spec)
             except ChildDiedError as death:
                 self._deaths += 1
                 died = str(death)
@@ -240,6 +251,9 @@ class ProcessEngine:
             f"The model {self._spec.name!r} cannot be loaded: its process {died}.",
             retry_after_s=UNAVAILABLE_S,
         )
+
+    async def _begin_child(self) -> Child:
+        return await Child.begin(self._supervision.command, self._supervision.limits)
 
     def _welcome(self, child: Child, description: EngineDescription, took_s: float) -> None:
         """From now on this is the process."""
@@ -259,6 +273,7 @@ class ProcessEngine:
             took_s=round(took_s, 2),
             memory_bytes=child.memory_bytes(),
         )
+        self._spare.keep()
 
     def _mourn(self, child: Child) -> None:
         """A process that was needed has ended: have another one at once."""
@@ -300,6 +315,7 @@ class ProcessEngine:
         await asyncio.wait({self._starting})
         for task in self._tasks:
             task.cancel()
+        await self._spare.aclose()
         if child is not None:
             await child.stop()
 

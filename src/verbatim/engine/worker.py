@@ -14,6 +14,8 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from importlib import import_module
 from typing import Final, NoReturn
 
 from verbatim.domain.errors import InternalError, ModelUnavailableError, VerbatimError
@@ -48,18 +50,27 @@ def load_local(spec: WorkerSpec) -> Engine:
     return LocalEngine.load(spec.folder, spec.name, spec.options, spec.warnings)
 
 
-def serve(descriptor: int, load: Load) -> NoReturn:
+def import_local() -> None:
+    """Import what loading will need: the parent may not say what to load for a long time."""
+    # What is missing is told when a model is to be loaded.
+    with suppress(ImportError, OSError):
+        import_module("verbatim.engine.local")
+
+
+def serve(descriptor: int, load: Load, prepare: Callable[[], None] = lambda: None) -> NoReturn:
     """Load the model that the parent names, then answer its jobs until it hangs up.
 
     Args:
         descriptor: of the socket that the parent left open.
         load: loads the model.
+        prepare: called first; does what takes time and hangs on no model.
     """
     # A Ctrl-C or a service manager's stop goes to the parent too, which lets what runs finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable(all_threads=False)
     _die_with_parent()
+    prepare()
     connection = socket.socket(fileno=descriptor)
     try:
         asyncio.run(_converse(connection, load))
@@ -176,4 +187,4 @@ def _end() -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), load_local)
+    serve(int(sys.argv[1]), load_local, import_local)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ctranslate2.specs.common_spec import LinearSpec
 
-from verbatim.engine.weights import UnreadableWeightsError, dequantised, read_weights
+from verbatim.engine.weights import UnreadableWeightsError, as_int8, dequantised, read_weights
 
 MODEL = Path(__file__).parents[2] / "src" / "verbatim" / "assets" / "demo-model" / "model.bin"
 
@@ -63,6 +64,35 @@ def test_every_number_format_becomes_float32(tmp_path: Path) -> None:
     for name in ("f32", "f16", "bf16"):
         np.testing.assert_array_equal(dequantised(weights, name), wanted)
     np.testing.assert_allclose(dequantised(weights, "int8"), wanted, atol=3 / 127 / 2)
+
+
+def test_what_is_kept_in_float16_becomes_the_int8_that_ctranslate2_makes_of_it(
+    tmp_path: Path,
+) -> None:
+    """Its converter stores the same numbers that its loader computes."""
+    rng = np.random.default_rng(0)
+    wanted = rng.standard_normal((6, 40)).astype(np.float16)
+    wanted[3] = 0
+    spec = LinearSpec()
+    spec.weight, spec.bias = wanted.astype(np.float32), np.zeros(6, np.float32)
+    spec.validate()
+    spec.optimize("int8")
+    path = write(
+        tmp_path,
+        model(
+            [
+                variable("f16", 4, wanted),
+                variable("int8", 1, spec.weight.numpy()),
+                variable("int8_scale", 0, spec.weight_scale.numpy()),
+            ]
+        ),
+    )
+    weights = read_weights(path)
+    rows, step = as_int8(weights, "f16")
+    kept_rows, kept_step = as_int8(weights, "int8")
+    np.testing.assert_array_equal(rows, kept_rows)
+    np.testing.assert_allclose(step[np.arange(6) != 3], kept_step[np.arange(6) != 3], rtol=1e-6)
+    np.testing.assert_allclose(rows * step[:, None], wanted, atol=step.max() / 2)
 
 
 def test_a_name_may_stand_for_a_variable_of_another_part(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verbatim.engine.model_folder import WEIGHTS_FILE
-from verbatim.engine.weights import AnyArray, dequantised, read_weights
+from verbatim.engine.weights import AnyArray, as_int8, dequantised, read_weights
 
 Encoded = NDArray[np.float32]
 
@@ -37,7 +37,7 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     INT8 = "int8"
-    """int8 weights as they are in the folder, activations quantised on the fly."""
+    """int8 weights as CTranslate2 has them, activations quantised on the fly."""
     BFLOAT16 = "bfloat16"
 
 
@@ -95,7 +95,7 @@ class OpenVinoEncoder:
     def __init__(self, folder: Path, precision: Precision, threads: int) -> None:
         openvino = import_openvino()
         weights = read_weights(folder / WEIGHTS_FILE, "encoder/")
-        network = _Network(openvino, weights, keep_int8=precision is Precision.INT8).build()
+        network = _Network(openvino, weights, in_int8=precision is Precision.INT8).build()
         core = openvino.Core()
         self.precision = precision
         self._alone = _Compiled(core, network, precision, threads, calls=1)
@@ -148,11 +148,11 @@ class _Compiled:
 class _Network:
     """Builds the graph."""
 
-    def __init__(self, openvino: Any, weights: Mapping[str, AnyArray], keep_int8: bool) -> None:
+    def __init__(self, openvino: Any, weights: Mapping[str, AnyArray], in_int8: bool) -> None:
         self._model = openvino.Model
         self._op = openvino.opset13
         self._weights = weights
-        self._keep_int8 = keep_int8
+        self._in_int8 = in_int8
         self._heads = int(weights["num_heads"])
         self._width = weights["layer_norm/gamma"].shape[0]
 
@@ -204,12 +204,10 @@ class _Network:
 
     def _matrix(self, name: str) -> Any:
         op = self._op
-        kept = self._weights[name]
-        if not self._keep_int8 or kept.dtype != np.int8:
+        if not self._in_int8:
             return op.constant(dequantised(self._weights, name))
-        scale = 1.0 / self._weights[f"{name}_scale"].astype(np.float32)
-        whole = op.convert(op.constant(np.array(kept)), np.float32)
-        return op.multiply(whole, op.constant(scale[:, None]))
+        rows, step = as_int8(self._weights, name)
+        return op.multiply(op.convert(op.constant(rows), np.float32), op.constant(step[:, None]))
 
     def _convolution(self, x: Any, name: str, stride: int) -> Any:
         # In two dimensions, one of them 1, since the runtime's fast convolutions are.

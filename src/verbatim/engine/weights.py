@@ -22,6 +22,7 @@ BINARY_VERSION: Final = 6
 _FORMATS: Final = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2", 5: "<u2"}
 """NumPy's names of CTranslate2's number formats; 5 is bfloat16, of which the bits are kept."""
 _BFLOAT16: Final = 5
+_INT8_MOST: Final = 127
 
 AnyArray: TypeAlias = NDArray[Any]
 
@@ -118,3 +119,20 @@ def dequantised(weights: Mapping[str, AnyArray], name: str) -> NDArray[np.float3
     scale = weights[f"{name}_scale"].astype(np.float32)
     whole: NDArray[np.float32] = array.astype(np.float32)
     return whole / scale.reshape(-1, *[1] * (array.ndim - 1)) if scale.ndim else whole / scale
+
+
+def as_int8(
+    weights: Mapping[str, AnyArray], name: str
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A matrix as int8 rows and the number that each row is to be multiplied by.
+
+    What the folder keeps in another format is rounded as CTranslate2 does when it loads such a
+    folder for int8: each row by its largest number.
+    """
+    array = weights[name]
+    if array.dtype == np.int8:
+        return np.array(array), 1.0 / weights[f"{name}_scale"].astype(np.float32)
+    whole = dequantised(weights, name)
+    largest = np.abs(whole).max(axis=1)
+    step = np.where(largest > 0, largest, 1.0).astype(np.float32) / _INT8_MOST
+    return np.rint(whole / step[:, None]).astype(np.int8), step

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 from tests.support.browser import require_page, running_browser
-from tests.support.fake_process import READY_S, ServerProcess, server_process
-from tests.support.live_server import wait_until
-
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
+from tests.support.fake_process import ServerProcess, serving
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +25,5 @@ def browser(chromium_program: str) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def demo_server(chromium_program: str) -> Iterator[ServerProcess]:
     """`verbatim serve` with the demo model, open to all; the same for all tests."""
-    with server_process([VERBATIM, "serve"]) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+    with serving() as server:
         yield server

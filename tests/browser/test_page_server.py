@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import PHONE, assert_accessible, assert_fits, visit
 from tests.support.fake_hub import Repository, model_files, running_hub
-from tests.support.fake_process import READY_S, ServerProcess, server_process
-from tests.support.live_server import SPEECH, wait_until
+from tests.support.fake_process import ServerProcess, serving
+from tests.support.live_server import SPEECH
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 ADMIN = "an-administrator-of-tests"
 MODEL = "verbatim-demo"
 
@@ -22,9 +20,7 @@ MODEL = "verbatim-demo"
 @pytest.fixture(scope="module")
 def kept_server(chromium_program: str) -> Iterator[ServerProcess]:
     """With the demo model, and an administrator."""
-    with server_process([VERBATIM, "serve", "--admin-key", ADMIN]) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+    with serving("--admin-key", ADMIN) as server:
         yield server
 
 
@@ -70,7 +66,7 @@ def test_a_model_is_fetched_and_deleted(
             "HF_HOME": str(tmp_path),
         }
         with (
-            server_process([VERBATIM, "serve", "--model", MODEL], **reached) as server,
+            serving("--model", MODEL, **reached) as server,
             visit(browser, f"{server.url}/#/server") as page,
         ):
             page.get_by_role("button", name="More models").click()

@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.deepgram_client import PIECE_S, RATE, Listener, client, listen
-from tests.support.fake_process import ServerProcess, server_process
-from tests.support.live_server import wait_until
-from tests.support.speech import error_rate, samples_of, speech
+from tests.support.deepgram_client import RATE, client, listen
+from tests.support.fake_process import ServerProcess, serving
+from tests.support.speech import error_rate, in_real_time, samples_of, speech
 
-from verbatim.domain.audio import Samples
-
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
-READY_S = 60.0
 MOST_ERRORS = 0.2
 """The model's own tests are stricter; here it matters that the text is what was said."""
 WORD_START_S = 0.2
 
 
 @pytest.fixture(name="server", scope="module")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    data = tmp_path_factory.mktemp("data")
-    with server_process([VERBATIM, "serve"], VERBATIM_DATA_DIR=str(data)) as server:
-        with server.client() as http:
-            wait_until(lambda: http.get("/ready").status_code == 200, READY_S)
+def _server() -> Iterator[ServerProcess]:
+    with serving() as server:
         yield server
-
-
-def speak(talk: Listener, samples: Samples) -> threading.Thread:
-    """Send audio as it would be spoken, then the end, from a thread of its own."""
-
-    def send() -> None:
-        began_s = time.monotonic()
-        size = round(PIECE_S * RATE)
-        for number, first in enumerate(range(0, len(samples), size)):
-            time.sleep(max(0.0, began_s + number * PIECE_S - time.monotonic()))
-            talk.play(samples[first : first + size])
-        talk.socket.send_close_stream()
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    return thread
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "ko"])
 def test_a_sentence_as_it_is_spoken(server: ServerProcess, language: str) -> None:
     (file,) = speech("short", language, 1)
     samples = np.concatenate([samples_of(file.name), np.zeros(RATE, np.float32)])
-    with listen(server.url, language=language, interim_results="true", smart_format="true") as talk:
-        speaking = speak(talk, samples)
+    asked = {"language": language, "interim_results": "true", "smart_format": "true"}
+    with (
+        listen(server.url, **asked) as talk,
+        in_real_time(talk.play, samples, talk.socket.send_close_stream),
+    ):
         talk.hear_all()
-        speaking.join()
     assert error_rate([(file.text, " ".join(talk.texts), language)]) <= MOST_ERRORS
     (metadata,) = talk.of("Metadata")
     assert [warning["type"] for warning in metadata["warnings"]] == ["demo_model"]

@@ -8,7 +8,6 @@ import asyncio
 import json
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.support.fake_process import ServerProcess, server_process
-from tests.support.live_server import wait_until
+from tests.support.fake_process import READY_S, VERBATIM, ServerProcess, server_process, serving
 from tests.support.speech import Speech, error_rate, samples_of, speech
 from websockets.asyncio.client import ClientConnection, connect
 
 from verbatim.domain.audio import to_pcm
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 MOST_ERRORS = 0.15
-READY_S = 60.0
 PIECE_S = 0.1
 SPEED = 1.25
 """How much faster than real time the microphone is played."""
@@ -52,13 +48,10 @@ def _both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         [VERBATIM, "cert", "-o", str(folder), "--json"], capture_output=True, check=True, text=True
     )
     pair = json.loads(made.stdout)
-    command = [VERBATIM, "serve", "--like", "fastwhisper", "--mode", "both"]
-    command += ["--ws-port", "0", "--wss-port", "0"]
-    command += ["--ssl-cert", pair["certificate"], "--ssl-key", pair["key"]]
-    command += ["--debug-dir", str(folder / "heard")]
-    with server_process(command, VERBATIM_DATA_DIR=str(folder / "data")) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+    flags = ["--like", "fastwhisper", "--mode", "both", "--ws-port", "0", "--wss-port", "0"]
+    flags += ["--ssl-cert", pair["certificate"], "--ssl-key", pair["key"]]
+    flags += ["--debug-dir", str(folder / "heard")]
+    with serving(*flags) as server:
         urls = [str(line["url"]) for line in server.lines if line["message"] == "listening"]
         ws, wss = (f"{url.replace('http', 'ws', 1)}/ws/transcribe" for url in urls)
         assert (ws[:5], wss[:6]) == ("ws://", "wss://")

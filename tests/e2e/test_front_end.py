@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from openai import OpenAI
 from tests.support.callers import get, send_bytes, send_form
-from tests.support.fake_process import ServerProcess, server_process
-from tests.support.live_server import SPEECH, LiveServer, live_server, wait_until
+from tests.support.fake_process import ServerProcess, serving
+from tests.support.live_server import SPEECH, LiveServer, live_server
 
 from verbatim.engine.fake import FakeEngine
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
-READY_S = 60.0
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -26,24 +23,16 @@ def back_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield server
 
 
-def front_end(folder: Path, url: str) -> Iterator[ServerProcess]:
-    variables = {"BACKEND_URL": url, "VERBATIM_DATA_DIR": str(folder)}
-    with server_process([VERBATIM, "serve", "--like", "zhtw"], **variables) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+@pytest.fixture(scope="module")
+def front(back_end: LiveServer) -> Iterator[ServerProcess]:
+    with serving("--like", "zhtw", BACKEND_URL=f"{NOBODY}, {back_end.url}") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def front(
-    tmp_path_factory: pytest.TempPathFactory, back_end: LiveServer
-) -> Iterator[ServerProcess]:
-    yield from front_end(tmp_path_factory.mktemp("front"), f"{NOBODY}, {back_end.url}")
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    yield from front_end(tmp_path_factory.mktemp("alone"), NOBODY)
+def alone() -> Iterator[ServerProcess]:
+    with serving("--like", "zhtw", BACKEND_URL=NOBODY) as server:
+        yield server
 
 
 def test_it_says_at_the_start_who_is_there(front: ServerProcess, back_end: LiveServer) -> None:

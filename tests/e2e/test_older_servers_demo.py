@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.callers import get, send_bytes, send_form
-from tests.support.fake_process import ServerProcess, server_process
-from tests.support.live_server import wait_until
+from tests.support.fake_process import ServerProcess, serving
 from tests.support.speech import error_rate, speech
 
 from verbatim.domain.request import Script
 from verbatim.stages.script import convert_text
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 MOST_ERRORS = 0.1
-READY_S = 60.0
 SOME_MODEL_BYTES = 50_000_000
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    data = str(tmp_path_factory.mktemp("data"))
-    variables = {"LOG_LEVEL": "INFO", "MODEL_SIZE": "whatever", "VERBATIM_DATA_DIR": data}
-    with server_process([VERBATIM, "serve", "--like", "microservice"], **variables) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+def server() -> Iterator[ServerProcess]:
+    variables = {"LOG_LEVEL": "INFO", "MODEL_SIZE": "whatever"}
+    with serving("--like", "microservice", **variables) as server:
         yield server
 
 

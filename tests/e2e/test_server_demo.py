@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import httpx
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from tests.support.fake_process import ServerProcess, server_process
+from tests.support.fake_process import ServerProcess, serving
 from tests.support.live_server import wait_until
 from tests.support.openai_schema import assert_valid
 from tests.support.speech import Speech, error_rate, speech, units
@@ -26,7 +24,6 @@ from verbatim.engine.vad import SileroVad
 from verbatim.pipeline.transcribe import Frontend
 from verbatim.pipeline.transcribe import transcribe as run
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 MOST_ERRORS = 0.1
 """The model's own tests are stricter; here it matters that the text is that of the file."""
 WORD_START_S = 0.2
@@ -36,16 +33,13 @@ NO_SECOND_TRY = {
     "no_speech_threshold": "off",
 }
 """Without retries at a higher temperature, which draw lots, the same file gives the same text."""
-READY_S = 60.0
 SLOWEST_HEALTH_S = 1.0
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     spool = tmp_path_factory.mktemp("spool")
-    with server_process([VERBATIM, "serve"], VERBATIM_SPOOL_DIR=str(spool)) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+    with serving(VERBATIM_SPOOL_DIR=str(spool)) as server:
         yield server
         (folder,) = spool.glob("verbatim-spool-*")
         wait_until(lambda: [path.name for path in folder.iterdir()] == [".lock"])

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.support.fake_process import ServerProcess, server_process
-from tests.support.live_server import wait_until
+from tests.support.fake_process import ServerProcess, serving
 from tests.support.speech import error_rate, samples_of, speech
 from tests.support.wyoming_client import CHUNK_S, wyoming_client
 from wyoming.info import Describe, Info
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 MOST_ERRORS = 0.2
 """That it is this sentence, and not how well the model hears it."""
-READY_S = 60.0
 
 
 @pytest.fixture(name="server", scope="module")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    data = tmp_path_factory.mktemp("data")
-    variables = {"VERBATIM_WYOMING_PORT": "0", "VERBATIM_DATA_DIR": str(data)}
-    with server_process([VERBATIM, "serve"], **variables) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+def _server() -> Iterator[ServerProcess]:
+    with serving(VERBATIM_WYOMING_PORT="0") as server:
         yield server
 
 

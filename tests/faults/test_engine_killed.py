@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.fake_process import ServerProcess, server_process
+from tests.support.fake_process import READY_S, ServerProcess, serving
 from tests.support.live_server import wait_until
 from tests.support.speech import Speech, speech
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
-READY_S = 60.0
 REQUESTS = 10
 ANSWER_S = 120.0
 SLOWEST_HEALTH_S = 1.0
@@ -39,9 +36,7 @@ PROCESS_READY = "a model's process is ready"
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     # A kept result would be given at once, and nothing would be in work.
     own = {"VERBATIM_SPOOL_DIR": str(tmp_path), "VERBATIM_CACHE": "false"}
-    with server_process([VERBATIM, "serve"], **own) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+    with serving(**own) as server:
         yield server
 
 

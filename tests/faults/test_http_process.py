@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.support.fake_process import ServerProcess, fake_server, server_process
+from tests.support.fake_process import VERBATIM, ServerProcess, fake_server, server_process
 from tests.support.live_server import SPEECH, wait_until
 from tests.support.openai_schema import error_of
 
 from verbatim.engine.catalog import BUNDLED_DEMO
 
 PATH = "/v1/audio/transcriptions"
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 
 
 class Posting(threading.Thread):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fake_process import ServerProcess, server_process
+from tests.support.fake_process import READY_S, ServerProcess, serving
 from tests.support.live_client import LiveClient
-from tests.support.live_server import wait_until
 from tests.support.speech import error_rate, samples_of, speech
 
-VERBATIM = str(Path(sys.executable).with_name("verbatim"))
-READY_S = 60.0
 RATE = 16_000
 SPOKEN_S = 24.0
 PROCESS_READY = "a model's process is ready"
@@ -30,9 +26,7 @@ model where nothing else runs, several times that beside other tests."""
 
 @pytest.fixture(name="server")
 def _server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with server_process([VERBATIM, "serve"], VERBATIM_SPOOL_DIR=str(tmp_path)) as server:
-        with server.client() as client:
-            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
+    with serving(VERBATIM_SPOOL_DIR=str(tmp_path)) as server:
         yield server
 
 

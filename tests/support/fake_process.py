@@ -1,6 +1,6 @@
-"""A server as a process of its own, whose engine is a fake that takes its time.
+"""A server as a process of its own: as users start it, or with an engine that takes its time.
 
-FAKE_ENGINE_S says how long each call of the engine lasts; all else are Verbatim's own settings.
+FAKE_ENGINE_S says how long each call of the fake engine lasts; all else are Verbatim's settings.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from verbatim.settings import Settings, load_settings
 
 PAUSE_VARIABLE = "FAKE_ENGINE_S"
 ROOT = Path(__file__).parents[2]
+VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 READY_S = 60.0
 
 
@@ -58,6 +59,10 @@ class ServerProcess:
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=PATIENCE_S)
+
+    def wait_until_ready(self) -> None:
+        with self.client() as client:
+            wait_until(lambda: client.get("/ready").status_code == 200, READY_S)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -101,6 +106,14 @@ def server_process(
         data.cleanup()
         reader.join(PATIENCE_S)
         process.stderr.close()
+
+
+@contextmanager
+def serving(*flags: str, **variables: str) -> Iterator[ServerProcess]:
+    """`verbatim serve` as users start it, with the demo model; it is ready."""
+    with server_process([VERBATIM, "serve", *flags], **variables) as server:
+        server.wait_until_ready()
+        yield server
 
 
 def fake_server(pause_s: float = 0, stdout: IO[str] | None = None, /, **variables: str) -> Any:

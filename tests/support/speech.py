@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 from verbatim.domain.audio import Pcm, Samples, to_pcm
+from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.stages.decode_audio import decode_all
 
 FOLDER = Path(__file__).parents[1] / "data" / "speech"
+PIECE_S = 0.1
+"""Of audio that is played."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +136,25 @@ def error_rate(pairs: list[tuple[str, str, str]]) -> float:
         wrong += edits(expected, units(hypothesis, language))
         total += len(expected)
     return wrong / total
+
+
+@contextmanager
+def in_real_time(
+    play: Callable[[Samples], None], samples: Samples, then: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Play audio at 16 kHz as it would be spoken, from a thread of its own."""
+
+    def speak() -> None:
+        began_s = time.monotonic()
+        size = round(PIECE_S * SAMPLE_RATE_HZ)
+        for number, first in enumerate(range(0, len(samples), size)):
+            time.sleep(max(0.0, began_s + number * PIECE_S - time.monotonic()))
+            play(samples[first : first + size])
+        then()
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()

@@ -22,7 +22,7 @@ BINARY_VERSION: Final = 6
 _FORMATS: Final = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2", 5: "<u2"}
 """NumPy's names of CTranslate2's number formats; 5 is bfloat16, of which the bits are kept."""
 _BFLOAT16: Final = 5
-_INT8_MOST: Final = 127
+_INT8_MOST: Final = np.float32(127)
 
 AnyArray: TypeAlias = NDArray[Any]
 

@@ -13,10 +13,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from benchmarks.live_record import Played, Told
 from benchmarks.live_servers.contract import ServerCommand
+from benchmarks.live_servers.pcm_socket import PcmSocket
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,8 @@ class Redecoding:
         return RedecodingStream(await connect(f"ws://127.0.0.1:{port}/live"))
 
 
-class RedecodingStream:
+class RedecodingStream(PcmSocket):
     """One stream."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-
-    async def send(self, pcm: bytes) -> None:
-        """Audio."""
-        await self._socket.send(pcm)
-
-    async def commit(self) -> None:
-        """It cannot."""
-        raise NotImplementedError
-
-    async def finish(self) -> None:
-        """An empty message ends it."""
-        await self._socket.send(b"")
 
     async def listen(self, began_s: float) -> Played:
         """Until the server closes."""

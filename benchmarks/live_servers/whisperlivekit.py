@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from benchmarks.live_record import Played, Told
 from benchmarks.live_servers.contract import ServerCommand
+from benchmarks.live_servers.pcm_socket import PcmSocket
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +36,8 @@ class WhisperLiveKit:
         return WhisperLiveKitStream(await connect(f"ws://127.0.0.1:{port}/asr"))
 
 
-class WhisperLiveKitStream:
+class WhisperLiveKitStream(PcmSocket):
     """One stream."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-
-    async def send(self, pcm: bytes) -> None:
-        """Audio."""
-        await self._socket.send(pcm)
-
-    async def commit(self) -> None:
-        """It cannot."""
-        raise NotImplementedError
-
-    async def finish(self) -> None:
-        """An empty message ends it."""
-        await self._socket.send(b"")
 
     async def listen(self, began_s: float) -> Played:
         """Until it says that everything was told.

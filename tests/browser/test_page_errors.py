@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.support.browser import assert_accessible, visit
 from tests.support.fake_process import ServerProcess
-from tests.support.live_server import SPEECH, Hold, live_server, wait_until
+from tests.support.live_server import SPEECH, Hold, LiveServer, live_server, wait_until
 
 from verbatim.engine.fake import FakeEngine
 
 KEY = "sk-" + "5" * 64
 ADMIN = "sk-" + "6" * 64
+SECOND = SPEECH.with_name("en-02.ogg")
 
 
 def status(page: Page, name: str = SPEECH.name) -> Locator:
@@ -90,7 +94,18 @@ def test_without_a_key_it_says_why_and_can_be_tried_again(browser: Browser, tmp_
         expect(status(page)).to_contain_text("Done")
 
 
-def test_a_full_queue_is_waited_for(browser: Browser, tmp_path: Path) -> None:
+@dataclass
+class FullServer:
+    """A server with one place, which `other`'s recording has; `page`'s finds none."""
+
+    server: LiveServer
+    hold: Hold
+    page: Page
+    other: Page
+
+
+@pytest.fixture
+def full(browser: Browser, tmp_path: Path) -> Iterator[FullServer]:
     hold = Hold()
     engine = FakeEngine(interruption=hold)
     with (
@@ -100,32 +115,25 @@ def test_a_full_queue_is_waited_for(browser: Browser, tmp_path: Path) -> None:
     ):
         choose(other)
         wait_until(lambda: hold.held > 0)
-        choose(page, SPEECH.with_name("en-02.ogg"))
-        expect(status(page, "en-02.ogg")).to_contain_text("The server is busy. Trying again in")
-        assert_accessible(page)
-        hold.release()
-        expect(status(page, "en-02.ogg")).to_contain_text("Done", timeout=30_000)
-        expect(status(other)).to_contain_text("Done")
+        choose(page, SECOND)
+        expect(status(page, SECOND.name)).to_contain_text("The server is busy. Trying again in")
+        yield FullServer(server, hold, page, other)
 
 
-def test_leaving_a_full_queue(browser: Browser, tmp_path: Path) -> None:
-    hold = Hold()
-    engine = FakeEngine(interruption=hold)
-    with (
-        live_server(tmp_path, engine, max_running=1, max_waiting=0) as server,
-        visit(browser, server.url) as page,
-        visit(browser, server.url) as other,
-    ):
-        choose(other)
-        wait_until(lambda: hold.held > 0)
-        choose(page, SPEECH.with_name("en-02.ogg"))
-        expect(status(page, "en-02.ogg")).to_contain_text("busy")
-        page.get_by_role("button", name="Cancel en-02.ogg").click()
-        expect(status(page, "en-02.ogg")).to_have_text("Cancelled")
-        other.get_by_role("button", name=f"Cancel {SPEECH.name}").click()
-        expect(status(other)).to_have_text("Cancelled")
-        # What was cancelled here is cancelled there.
-        wait_until(server.idle)
+def test_a_full_queue_is_waited_for(full: FullServer) -> None:
+    assert_accessible(full.page)
+    full.hold.release()
+    expect(status(full.page, SECOND.name)).to_contain_text("Done", timeout=30_000)
+    expect(status(full.other)).to_contain_text("Done")
+
+
+def test_leaving_a_full_queue(full: FullServer) -> None:
+    full.page.get_by_role("button", name=f"Cancel {SECOND.name}").click()
+    expect(status(full.page, SECOND.name)).to_have_text("Cancelled")
+    full.other.get_by_role("button", name=f"Cancel {SPEECH.name}").click()
+    expect(status(full.other)).to_have_text("Cancelled")
+    # What was cancelled here is cancelled there.
+    wait_until(full.server.idle)
 
 
 def test_the_server_goes_and_comes_back(browser: Browser, tmp_path: Path) -> None:

@@ -4,17 +4,22 @@ import asyncio
 import signal
 import socket
 import threading
+import time
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from verbatim.domain.errors import UnavailableError
 from verbatim.engine.downloads import DownloadProgress
 from verbatim.server.drain import Drain
-from verbatim.server.listeners import listen
-from verbatim.server.serve import DrainingServer, in_daemon_thread, log_progress
+from verbatim.server.listeners import ACCEPTED_AT_ONCE, UNSENT_BYTES, listen
+from verbatim.server.serve import DrainingServer, in_daemon_thread, log_progress, uvicorn_config
+
+CROWD = 50
 
 
 def test_a_free_port_is_taken_on_every_address_of_the_host() -> None:
@@ -35,6 +40,38 @@ def test_small_messages_do_not_wait_for_each_other() -> None:
         connection, _ = listener.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_system_holds_little_for_a_client_that_does_not_read() -> None:
+    (listener,) = listen("127.0.0.1", 0)
+    with listener, socket.create_connection(listener.getsockname(), timeout=5):
+        connection, _ = listener.accept()
+        with connection:
+            connection.setblocking(False)
+            held_bytes = 0
+            with suppress(BlockingIOError):
+                while held_bytes < 16 * UNSENT_BYTES:
+                    held_bytes += connection.send(bytes(UNSENT_BYTES))
+    assert held_bytes < 16 * UNSENT_BYTES
+
+
+async def test_a_crowd_is_let_in_one_by_one() -> None:
+    """What is being served already has its turn between any two of them."""
+    (listener,) = listen("127.0.0.1", 0)
+    server = DrainingServer(uvicorn_config(FastAPI()), Drain(), 10, time.monotonic, lambda: None)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup(sockets=[listener])
+    accepted = server.server_state.connections
+    with ExitStack() as crowd:
+        for _ in range(CROWD):
+            crowd.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+        for _ in range(100 * CROWD):
+            before = len(accepted)
+            await asyncio.sleep(0)
+            assert len(accepted) <= before + ACCEPTED_AT_ONCE
+        assert len(accepted) == CROWD
+    await server.shutdown(sockets=[listener])
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,13 @@ from verbatim.server.tls import check_tls, tls_context
 from verbatim.settings import Settings, flag
 
 BACKLOG: Final = 2048
+"""Connections that the system holds until they are accepted."""
+ACCEPTED_AT_ONCE: Final = 1
+"""In one turn of the event loop. asyncio would accept all that wait, and a request on its way,
+which takes several turns, would wait in each of them for everything that a crowd asks for."""
+UNSENT_BYTES: Final = 128 * 1024
+"""The most of an answer that the system holds for a client that does not read; by itself it takes
+megabytes. What is on its way does not count, so that distance costs no speed."""
 HANDSHAKE_S: Final = 10.0
 """For a client to agree on the encryption; one that does not costs a connection meanwhile."""
 SHUTDOWN_S: Final = 5.0
@@ -34,17 +41,19 @@ class SecureListeners:
     async def serve(self, protocol: Callable[[], asyncio.Protocol]) -> list[asyncio.Server]:
         """Accept connections."""
         loop = asyncio.get_running_loop()
-        return [
+        servers = [
             await loop.create_server(
                 protocol,
                 sock=listener,
                 ssl=self.context,
-                backlog=BACKLOG,
+                backlog=ACCEPTED_AT_ONCE,
                 ssl_handshake_timeout=HANDSHAKE_S,
                 ssl_shutdown_timeout=SHUTDOWN_S,
             )
             for listener in self.sockets
         ]
+        let_wait(self.sockets)
+        return servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,7 @@ def listen(host: str, port: int, names: tuple[str, str] = ("host", "port")) -> l
             # Connections inherit it. asyncio sets it on sockets of its own making only, and a
             # second small message would wait 40 ms for the first one's delayed acknowledgement.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     except OSError as error:
         for listener in listeners:
             listener.close()
@@ -119,6 +129,12 @@ def listen(host: str, port: int, names: tuple[str, str] = ("host", "port")) -> l
             "uses this one."
         ) from error
     return listeners
+
+
+def let_wait(listeners: Iterable[socket.socket]) -> None:
+    """Have the system hold connections again; asyncio has one number for it and for accepting."""
+    for listener in listeners:
+        listener.listen(BACKLOG)
 
 
 def addresses(listeners: Sequence[socket.socket]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -34,8 +35,10 @@ from verbatim.server.first_keys import show_first_keys
 from verbatim.server.health import Readiness
 from verbatim.server.http_protocol import PatientHttp
 from verbatim.server.listeners import (
+    ACCEPTED_AT_ONCE,
     SecureListeners,
     addresses,
+    let_wait,
     listen,
     open_listeners,
 )
@@ -105,6 +108,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; on the encrypted sockets with the same application and state."""
         await super().startup(sockets=sockets)
+        let_wait(sockets or ())
         if self._secure is not None:
             self.servers += await self._secure.serve(self._protocol)
 
@@ -217,6 +221,7 @@ async def _serve(settings: Settings, opener: ServiceOpener) -> None:
                 listeners.secure,
             )
             listeners.log_addresses()
+            spare_from_collection()
             async with serving_own_ports(context, drain, metrics):
                 preloading = asyncio.create_task(_preload(context, readiness, server))
                 await server.serve(sockets=listeners.plain)
@@ -292,6 +297,7 @@ def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config
         ws_per_message_deflate=False,
         # On h11: slower than httptools, and fast enough by far; it bounds the headers.
         http=PatientHttp,
+        backlog=ACCEPTED_AT_ONCE,
         # Our own pipe and our own line for each request.
         log_config=None,
         access_log=False,
@@ -300,6 +306,16 @@ def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=ABORT_GRACE_S,
     )
+
+
+def spare_from_collection() -> None:
+    """Leave what exists now, which lasts as long as the server, out of the search for garbage.
+
+    A full search stops everything, and many connections bring one about; it takes as long as there
+    are objects to look at.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _warn_if_open(settings: Settings, policy: Policy) -> None:

@@ -1,35 +1,22 @@
-"""Every setting of Verbatim, declared once: name, type, default and help.
-
-A value comes from the first of: a command's flag, a `VERBATIM_*` variable, the TOML file
-(`verbatim.toml` in the working directory, or the file that `VERBATIM_CONFIG` names), a variable
-of an older server, what the older server named by `like` does, the default.
-"""
+"""Every setting, declared once: name, type, default and help."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from verbatim.domain.addresses import checked_name, checked_origin, checked_url
-from verbatim.domain.errors import BadRequestError
-from verbatim.older_servers import LikeName, Values, profile, read_variables
-
-ENV_PREFIX = "VERBATIM_"
-CONFIG_VARIABLE = "VERBATIM_CONFIG"
-DEFAULT_CONFIG_FILE = Path("verbatim.toml")
+from verbatim.older_servers import LikeName
+from verbatim.settings.sources import ENV_PREFIX, OlderVariables, Profile, config_file
 
 MIB = 1024 * 1024
 HOUR_S = 3600.0
@@ -373,146 +360,6 @@ class Settings(BaseSettings):
             init_settings,
             env_settings,
             TomlConfigSettingsSource(settings_cls, config_file()),
-            _OlderVariables(settings_cls),
-            _Profile(settings_cls),
+            OlderVariables(settings_cls),
+            Profile(settings_cls),
         )
-
-
-class _Values(PydanticBaseSettingsSource):
-    """A source that gives all its values at once."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Asked by nobody: each value is looked up in what `__call__` gives."""
-        del field
-        return self().get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Settings by name."""
-        return dict(self._values())
-
-    def _values(self) -> Values:
-        raise NotImplementedError
-
-
-class _OlderVariables(_Values):
-    """What the older servers' variables say."""
-
-    def _values(self) -> Values:
-        return read_variables(os.environ).values
-
-
-class _Profile(_Values):
-    """What the older server does that the sources before this one ask for."""
-
-    def _values(self) -> Values:
-        return profile(self.current_state)
-
-
-def config_file() -> Path:
-    """The TOML file that is read, whether it exists or not."""
-    return Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
-
-
-def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read the settings; `flags` holds what the command line said, None meaning not said.
-
-    Raises:
-        BadRequestError: a value that does not fit, an unknown name in the TOML file, or a file
-            that cannot be read.
-    """
-    path = config_file()
-    if os.environ.get(CONFIG_VARIABLE) and not path.is_file():
-        raise BadRequestError(f"{CONFIG_VARIABLE} names a file that does not exist: {path}")
-    given = _given(flags)
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise BadRequestError(f"These settings do not fit: {_problems(error, given)}") from error
-    except (ValueError, OSError) as error:
-        raise BadRequestError(f"The settings file {path} cannot be read: {error}") from error
-
-
-SourceKind: TypeAlias = Literal["flag", "environment", "file", "like", "default"]
-
-
-@dataclass(frozen=True, slots=True)
-class SettingSource:
-    """A setting with where its value comes from.
-
-    Attributes:
-        value: as JSON has it.
-        where: the flag, the variable, the file or the server; empty for a default.
-    """
-
-    name: str
-    value: object
-    source: SourceKind
-    where: str
-    help: str
-
-
-def explain(flags: Mapping[str, Any] | None = None) -> tuple[SettingSource, ...]:
-    """Every setting with its value and source, in the order of their declaration.
-
-    Raises:
-        BadRequestError: as `load_settings`.
-    """
-    values = load_settings(flags).model_dump(mode="json")
-    origins = _origins(_given(flags))
-    return tuple(
-        SettingSource(name, values[name], *origins.get(name, ("default", "")), _help(name))
-        for name in Settings.model_fields
-    )
-
-
-def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Variables that look like settings and are none, such as a misspelt one."""
-    names = {variable(name) for name in Settings.model_fields} | {CONFIG_VARIABLE}
-    return tuple(sorted(v for v in environment if v.startswith(ENV_PREFIX) and v not in names))
-
-
-def flag(name: str) -> str:
-    """A setting's flag on the command line."""
-    return "--" + name.replace("_", "-")
-
-
-def variable(name: str) -> str:
-    """A setting's environment variable."""
-    return ENV_PREFIX + name.upper()
-
-
-def _given(flags: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (flags or {}).items() if value is not None}
-
-
-def _help(name: str) -> str:
-    return Settings.model_fields[name].description or ""
-
-
-def _problems(error: ValidationError, given: Mapping[str, Any]) -> str:
-    origins = _origins(given)
-    lines = []
-    for detail in error.errors():
-        name = str(detail["loc"][0])
-        unknown = detail["type"] == "extra_forbidden"
-        what = "there is no such setting" if unknown else str(detail["msg"])
-        what = what.removeprefix("Value error, ")
-        where = f" (from {origins[name][1]})" if name in origins else ""
-        lines.append(f"{name}: {what}{where}")
-    return "; ".join(lines)
-
-
-def _origins(given: Mapping[str, Any]) -> dict[str, tuple[SourceKind, str]]:
-    """Where each value that is no default comes from; the last of the sources asked wins."""
-    path = config_file()
-    toml = TomlConfigSettingsSource(Settings, path)()
-    environment = EnvSettingsSource(Settings)()
-    older = read_variables(os.environ)
-    said = {**older.values, **toml, **environment, **given}
-    found: dict[str, tuple[SourceKind, str]] = {}
-    found |= dict.fromkeys(profile(said), ("like", f"like {said.get('like')}"))
-    found |= {name: ("environment", known) for name, known in older.variables.items()}
-    found |= {name: ("file", str(path)) for name in toml}
-    found |= {name: ("environment", variable(name)) for name in environment}
-    found |= {name: ("flag", flag(name)) for name in given}
-    return found

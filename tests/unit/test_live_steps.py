@@ -8,14 +8,8 @@ import pytest
 
 from verbatim.domain.live import LiveOptions
 from verbatim.domain.transcript import Segment, WindowResult, Word
-from verbatim.pipeline.live.utterance import (
-    EAGER_STEP_S,
-    FIRST_STEP_S,
-    Heard,
-    Purpose,
-    Utterance,
-    Wanted,
-)
+from verbatim.pipeline.live.steps import EAGER_STEP_S, FIRST_STEP_S, Heard, Purpose, Wanted
+from verbatim.pipeline.live.utterance import Utterance
 
 RATE = 16_000
 OPTIONS = LiveOptions(language="en")

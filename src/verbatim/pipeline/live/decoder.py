@@ -13,7 +13,8 @@ from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.pipeline.live.engine import LiveEngine
 from verbatim.pipeline.live.floor import Floor
 from verbatim.pipeline.live.second_pass import SecondPasses
-from verbatim.pipeline.live.utterance import Piece, Utterance, Wanted
+from verbatim.pipeline.live.steps import Wanted
+from verbatim.pipeline.live.utterance import Piece, Utterance
 
 STEPS_PER_DECODING: Final = 2.0
 """A step is at least so many times as long as decoding takes, so that the engine has room."""

@@ -16,7 +16,8 @@ from verbatim.domain.live import (
 )
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.pipeline.live.engine import LiveEngine
-from verbatim.pipeline.live.utterance import Heard, Utterance
+from verbatim.pipeline.live.steps import Heard
+from verbatim.pipeline.live.utterance import Utterance
 from verbatim.stages.endpointing import EndpointState, Phase
 from verbatim.stages.tape import Tape
 

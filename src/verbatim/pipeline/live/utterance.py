@@ -1,13 +1,11 @@
-"""One utterance of a live session: which audio it wants decoded next, and what came of it.
+"""One utterance of a live session: how it is decoded, and what came of it.
 
 Nothing here waits or decodes; the session does.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from itertools import takewhile
 from typing import Final
 
@@ -16,28 +14,18 @@ from verbatim.domain.live import EndReason, LiveOptions, Partial
 from verbatim.domain.live import Final as FinalEvent
 from verbatim.domain.request import DecodeOptions, Gates
 from verbatim.domain.transcript import WindowResult, Word
-from verbatim.domain.units import HOP_SAMPLES, SAMPLE_RATE_HZ
+from verbatim.domain.units import SAMPLE_RATE_HZ
+from verbatim.pipeline.live.steps import Heard, Purpose, Steps, Wanted, samples
 from verbatim.stages import live_language, stability
 from verbatim.stages.language_names import WRITTEN_WITHOUT_SPACES
 from verbatim.stages.live_language import HeardLanguage
 from verbatim.stages.live_segments import sentences
 from verbatim.stages.repetition import without_loops
 from verbatim.stages.stability import Guess, StableText, word_key
-from verbatim.stages.trimming import MAX_NEW_TOKENS, MAX_WINDOW_S, ends_sentence, find_cut
+from verbatim.stages.trimming import MAX_NEW_TOKENS, ends_sentence, find_cut
 
-FIRST_STEP_S: Final = 0.2
-"""Of speech, before an utterance is decoded for the first time."""
-EAGER_STEP_S: Final = 0.2
-"""The shortest step where nothing of an utterance was shown yet, or some of what was understood is
-too doubtful to be shown."""
-PAUSE_S: Final = 0.1
-"""Silence after which the utterance is decoded as if it was over."""
-TRAILING_S: Final = 0.3
-"""Of the silence after speech, decoded with it."""
-LARGE_WINDOW_S: Final = 25.0
-"""A window so long has words committed that are not near its end, stable or not."""
 OVERLAP_S: Final = 5.0
-"""How near its end they may be."""
+"""How near the end of a large window words may be that are committed for its length."""
 LONGEST_LEFT_S: Final = 10.0
 """What a large window may leave to be decoded again."""
 SENTENCE_GRACE_S: Final = 10.0
@@ -53,57 +41,12 @@ FINAL_PATIENCE: Final = 2.0
 """Without timestamps, beams that end too early win more often."""
 
 
-class Purpose(Enum):
-    """What a decoding is for."""
-
-    STEP = auto()
-    """To show the words so far."""
-    WHOLE = auto()
-    """To be the last one of this stretch, if nothing but silence follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A decoding that should be done now: samples `first` up to `last`, exclusive."""
-
-    first: int
-    last: int
-    purpose: Purpose
-
-
-@dataclass(slots=True)
-class Stretch:
-    """Speech between two silences, with some audio around it, in samples of the session.
-
-    Attributes:
-        end: exclusive; None while it goes on.
-        speech_end: where its speech ended, once it has ended.
-    """
-
-    start: int
-    end: int | None = None
-    speech_end: int = 0
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """Samples (n,) int16 at 16 kHz of an utterance, and where they begin in the session."""
 
     start: int
     samples: Pcm
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """How far voice activity detection is.
-
-    Attributes:
-        position: samples it has heard.
-        silence_start: where the silence began that goes on there; None where there is speech.
-    """
-
-    position: int
-    silence_start: int | None
 
 
 class Utterance:
@@ -126,7 +69,7 @@ class Utterance:
         self.pieces: list[Piece] = []
         """Its audio, where it is to be heard a second time."""
         self.text = StableText()
-        self._stretches: deque[Stretch] = deque()
+        self._steps = Steps(options, start)
         self._hint = hint
         self._language = live_language.given(options.language)
         self._decoded_language: str | None = None
@@ -135,12 +78,6 @@ class Utterance:
         """Committed words before this one have no audio any more."""
         self._run_up: tuple[Word, ...] = ()
         """Words of the utterance before, whose audio this one's decoding begins with."""
-        self._first = start
-        """First sample of the audio that is decoded."""
-        self._heard_to = start
-        """Up to where it was decoded."""
-        self._whole = False
-        """Whether the last decoding can be the last one."""
         self._told = ("", "")
         """Committed text and tail."""
         self._told_language: str | None = None
@@ -158,26 +95,23 @@ class Utterance:
     @property
     def oldest_needed(self) -> int | None:
         """The first sample that will be heard again; None where none will."""
-        if not self._stretches:
+        if not self._steps:
             return None
-        return self._stretches[0].start if self.options.second_pass else self._first
+        return self._steps.oldest if self.options.second_pass else self._steps.first
 
     @property
     def undecoded_from(self) -> int:
         """The first sample that was not decoded yet."""
-        return self._heard_to
+        return self._steps.heard_to
 
     def begin_stretch(self, start: int) -> None:
         """Speech goes on after a silence."""
-        if not self._stretches:
-            self._enter(start)
-        self._stretches.append(Stretch(start))
+        if self._steps.begin_stretch(start):
+            self._drop_words(len(self._in_audio))
 
     def end_stretch(self, end: int, speech_end: int) -> None:
         """Silence: the stretch that goes on is over."""
-        if self._stretches and self._stretches[-1].end is None:
-            last = self._stretches[-1]
-            last.end, last.speech_end = max(end, last.start), max(speech_end, last.start)
+        self._steps.end_stretch(end, speech_end)
 
     def close(self, end: int, reason: EndReason) -> None:
         """No more audio belongs to it."""
@@ -186,7 +120,7 @@ class Utterance:
     @property
     def complete(self) -> bool:
         """Whether everything that was said is known."""
-        return not self.open and not self._stretches
+        return not self.open and not self._steps
 
     def settle(self) -> list[tuple[int, int]]:
         """Commit the words of stretches that were decoded to their end.
@@ -195,12 +129,11 @@ class Utterance:
             Where these lie: first and last sample, exclusive.
         """
         settled: list[tuple[int, int]] = []
-        while self._stretches and self._is_decoded(self._stretches[0]):
-            stretch = self._stretches.popleft()
-            settled.append((stretch.start, self._trailing(stretch)))
+        while (stretch := self._steps.settle()) is not None:
+            settled.append((stretch.start, stretch.trailing))
             self.text = stability.complete(self.text)
             self._settle_language()
-            self._enter(self._stretches[0].start if self._stretches else self._heard_to)
+            self._drop_words(len(self._in_audio))
         return settled
 
     def wanted(self, heard: Heard, busy_s: float) -> Wanted | None:
@@ -210,35 +143,12 @@ class Utterance:
             heard: how far the audio is known.
             busy_s: how much new audio the engine wants for a decoding, so that it keeps up.
         """
-        if not self._stretches:
-            return None
-        stretch = self._stretches[0]
-        if stretch.end is not None:
-            return self._window(self._trailing(stretch), Purpose.WHOLE)
-        if heard.silence_start is not None:
-            enough = heard.silence_start + _samples(PAUSE_S)
-            known = self._whole and self._heard_to >= enough
-            due = heard.position >= enough and not known
-            return self._window(heard.position, Purpose.WHOLE) if due else None
-        due = heard.position >= self._next_step(busy_s)
-        return self._window(heard.position, Purpose.STEP) if due else None
-
-    def _next_step(self, busy_s: float) -> int:
-        """The sample at which what is spoken is decoded again."""
-        large = self._first + _samples(LARGE_WINDOW_S)
-        options = self.options
-        if not options.partials:
-            return large
-        if self._heard_to > self._first:
-            in_doubt = not any(self._told) or self._tail != self.text.tail
-            least_s = min(EAGER_STEP_S, options.step_s) if in_doubt else options.step_s
-            step_s = min(max(busy_s, least_s), max(options.max_step_s, options.step_s))
-            return min(self._heard_to + _samples(step_s), large)
-        return self._first + _samples(self.options.turns.padding_s + FIRST_STEP_S)
+        in_doubt = not any(self._told) or self._tail != self.text.tail
+        return self._steps.wanted(heard, busy_s, in_doubt=in_doubt)
 
     def decode_options(self, wanted: Wanted) -> DecodeOptions:
         """How a window of this utterance is decoded."""
-        whole = wanted.purpose is Purpose.WHOLE or self._is_large(wanted)
+        whole = wanted.purpose is Purpose.WHOLE or wanted.large
         hint = self._hint if whole else None
         options = self.options
         prefix = self._prefix or None
@@ -263,7 +173,6 @@ class Utterance:
     def take(self, wanted: Wanted, result: WindowResult) -> None:
         """Take in what a decoding said."""
         start, edge = wanted.first / SAMPLE_RATE_HZ, wanted.last / SAMPLE_RATE_HZ
-        large = self._is_large(wanted)
         if result.language_probabilities:
             self._language = live_language.hear(
                 self._language, result.language, result.language_probability, edge - start
@@ -271,8 +180,7 @@ class Utterance:
         same_language = self._decoded_language in (None, result.language)
         self._decoded_language = result.language
         self._no_speech_prob = result.no_speech_prob
-        self._heard_to = wanted.last
-        self._whole = wanted.purpose is Purpose.WHOLE
+        self._steps.take(wanted, whole=wanted.purpose is Purpose.WHOLE)
         guess = self._guess(result, start)
         # What cannot be believed changes nothing: the guess before waits for the next decoding.
         if guess is not None:
@@ -286,16 +194,15 @@ class Utterance:
                     guess,
                     edge=edge,
                     spaced=result.language not in WRITTEN_WITHOUT_SPACES,
-                    sure_until=edge - OVERLAP_S if large else None,
+                    sure_until=edge - OVERLAP_S if wanted.large else None,
                 )
-        self._trim(start, edge, large=large)
+        self._trim(start, edge, large=wanted.large)
 
     def pass_over(self, wanted: Wanted) -> None:
         """A window breaks the engine: go on, and decode it again with what comes after it."""
-        self._heard_to = wanted.last
-        self._whole = False
+        self._steps.take(wanted, whole=False)
         start, edge = wanted.first / SAMPLE_RATE_HZ, wanted.last / SAMPLE_RATE_HZ
-        self._trim(start, edge, large=self._is_large(wanted))
+        self._trim(start, edge, large=wanted.large)
 
     def partial(self) -> Partial | None:
         """What to tell of it now; None where nothing changed."""
@@ -310,7 +217,7 @@ class Utterance:
         return Partial(
             utterance=self.number,
             start=self.start / SAMPLE_RATE_HZ,
-            end=self._heard_to / SAMPLE_RATE_HZ,
+            end=self._steps.heard_to / SAMPLE_RATE_HZ,
             committed=text[0],
             delta=delta,
             tail=text[1],
@@ -346,20 +253,18 @@ class Utterance:
         Returns:
             None where it is not too long, or nothing is committed with which it could end.
         """
-        over_s = (self._heard_to - self.start) / SAMPLE_RATE_HZ - self.options.max_utterance_s
-        if over_s < 0 or not (self.open and self.text.words and self._stretches):
+        over_s = (self._steps.heard_to - self.start) / SAMPLE_RATE_HZ - self.options.max_utterance_s
+        if over_s < 0 or not (self.open and self.text.words and self._steps):
             return None
         ended = stability.close_sentence(self.text)
         if over_s < SENTENCE_GRACE_S and not ends_sentence(ended.words[-1]):
             return None
-        at = min(max(round(ended.words[-1].end * SAMPLE_RATE_HZ), self.start), self._heard_to)
+        at = min(max(round(ended.words[-1].end * SAMPLE_RATE_HZ), self.start), self._steps.heard_to)
         rest = Utterance(number, self.options, at, self._language.settled)
         rest._language, rest._decoded_language = self._language, self._decoded_language
-        rest._stretches = self._stretches
-        rest._first, rest._heard_to = self._first, self._heard_to
+        rest._steps, self._steps = self._steps, Steps(self.options, at)
         rest._run_up = self._in_audio
         rest.text = stability.without_words(ended)
-        self._stretches = deque()
         self.text = StableText(ended.words)
         self.close(at, EndReason.LENGTH)
         return rest
@@ -391,12 +296,6 @@ class Utterance:
             return f"{before}{' ' * spaced}{own}".strip()
         return (before or own).strip()
 
-    def _enter(self, start: int) -> None:
-        """The audio that is decoded begins anew."""
-        self._first = self._heard_to = start
-        self._drop_words(len(self._in_audio))
-        self._whole = False
-
     def _drop_words(self, count: int) -> None:
         """The first of the words in the audio are there no more."""
         self._prefix_from += max(count - (0 if self._prefix_from else len(self._run_up)), 0)
@@ -410,29 +309,6 @@ class Utterance:
             self._language = HeardLanguage(
                 self._decoded_language, self._decoded_language, probability
             )
-
-    def _trailing(self, stretch: Stretch) -> int:
-        """Where a stretch that is over ends for the decoder."""
-        with_silence = stretch.speech_end + _samples(TRAILING_S)
-        return with_silence if stretch.end is None else min(stretch.end, with_silence)
-
-    def _is_decoded(self, stretch: Stretch) -> bool:
-        if stretch.end is None:
-            return False
-        enough = min(stretch.end, stretch.speech_end + _samples(PAUSE_S))
-        if enough - self._first < HOP_SAMPLES:
-            return True  # Too short for a single frame of the model.
-        return self._whole and self._heard_to >= enough
-
-    def _window(self, last: int, purpose: Purpose) -> Wanted:
-        longest = self._first + _samples(MAX_WINDOW_S)
-        if last > longest:
-            return Wanted(self._first, longest, Purpose.STEP)
-        return Wanted(self._first, last, purpose)
-
-    def _is_large(self, wanted: Wanted) -> bool:
-        long = wanted.last - wanted.first >= _samples(LARGE_WINDOW_S)
-        return wanted.purpose is Purpose.STEP and long
 
     def _guess(self, result: WindowResult, start: float) -> Guess | None:
         """What the window said beyond its forced beginning, in the session's time."""
@@ -455,14 +331,10 @@ class Utterance:
         cut = find_cut(self._in_audio, start, edge)
         if cut is not None:
             self._drop_words(cut.words)
-            self._first = max(self._first, min(round(cut.time * SAMPLE_RATE_HZ), self._heard_to))
-        left = self._heard_to - _samples(LONGEST_LEFT_S)
-        if large and self._first < left:
+            self._steps.drop_until(round(cut.time * SAMPLE_RATE_HZ))
+        left = self._steps.heard_to - samples(LONGEST_LEFT_S)
+        if large and self._steps.first < left:
             # Next to nothing was understood in it, so nothing is lost with it.
-            self._first = left
+            self._steps.drop_until(left)
             gone = (word.start < left / SAMPLE_RATE_HZ for word in self._in_audio)
             self._drop_words(sum(takewhile(bool, gone)))
-
-
-def _samples(seconds: float) -> int:
-    return round(seconds * SAMPLE_RATE_HZ)

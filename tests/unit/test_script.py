@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.transcripts import segment, transcript
 
-from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import Script
 from verbatim.domain.transcript import Word
-from verbatim.stages.script import convert, convert_segment, convert_text, parse_script
+from verbatim.stages.script import convert, convert_segment, convert_text
 
 SCRIPTS = tuple(script for script in Script if script is not Script.AS_SPOKEN)
 VOCABULARY = (
@@ -176,12 +175,3 @@ def test_converters_can_be_shared_by_threads() -> None:
     expected = opencc.OpenCC("s2tw").convert(text)
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: convert_text(text, Script.S2TW), range(64))) == {expected}
-
-
-def test_names_of_scripts() -> None:
-    assert parse_script(" S2TWP ") is Script.S2TWP
-    assert parse_script("as_spoken") is Script.AS_SPOKEN
-    with pytest.raises(BadRequestError, match="s2tw, s2twp, s2hk, t2s") as caught:
-        parse_script("traditional" * 100)
-    assert caught.value.param == "script"
-    assert len(caught.value.message) < 200

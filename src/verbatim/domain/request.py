@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -98,10 +98,6 @@ class DecodeOptions:
     """Text with which the window's transcript begins."""
     hotwords: str | None = None
     """Words and phrases that are likely, given to the model before its context."""
-
-    def without_context(self) -> DecodeOptions:
-        """The same options with nothing said before."""
-        return replace(self, initial_prompt=None, prefix=None)
 
 
 @dataclass(frozen=True, slots=True)

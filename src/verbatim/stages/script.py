@@ -16,7 +16,6 @@ from typing import Final, Protocol, cast
 
 import opencc
 
-from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import Script
 from verbatim.domain.transcript import Segment, Transcript, Word
 
@@ -25,26 +24,10 @@ CHINESE: Final = frozenset({"zh", "yue"})
 _HAN: Final = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA: Final = re.compile("[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 _NUL: Final = "\0"
-_SHOWN_CHARS: Final = 40
 
 
 class _Converter(Protocol):
     def convert(self, text: str) -> str: ...
-
-
-def parse_script(name: str) -> Script:
-    """The script of this name, in any case.
-
-    Raises:
-        BadRequestError: there is none; the message lists them.
-    """
-    try:
-        return Script(name.strip().lower())
-    except ValueError:
-        raise BadRequestError(
-            f"{name[:_SHOWN_CHARS]!r} is no script; choose one of {', '.join(Script)}.",
-            param="script",
-        ) from None
 
 
 def convert(transcript: Transcript, script: Script) -> Transcript:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from verbatim.dialects.native_server.bodies import (
@@ -130,7 +130,7 @@ def model_bodies(
     context: Context,
     default: str,
     residents: Iterable[ResidentModel],
-    loading: Iterable[str],
+    loading: Collection[str],
     pulls: Pulls,
 ) -> list[ModelBody]:
     """The models on disk, then those that are fetched, then those that are known besides.

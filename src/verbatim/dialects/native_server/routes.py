@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 
 from verbatim.dialects.native_server.bodies import (
     DeletedBody,
@@ -36,7 +36,6 @@ from verbatim.wire.forms import inlined_schema
 from verbatim.wire.guard import Guard
 from verbatim.wire.json_body import JSON_TYPE, read_json
 from verbatim.wire.v1_errors import ERROR_RESPONSES, render_error
-from verbatim.wire.websocket import check_origin
 
 NAME: Final = "native_server"
 PREFIX: Final = "/v1/server"
@@ -53,7 +52,7 @@ def dialect(context: Context) -> Dialect:
     router = APIRouter(tags=["server"])
     routes = _ServerRoutes(context)
     anyone = [Depends(Guard(context, None))]
-    administrator = [Depends(Guard(context, Scope.ADMIN)), Depends(_OwnPages(context))]
+    administrator = [Depends(Guard(context, Scope.ADMIN))]
 
     def add(
         method: str,
@@ -83,17 +82,6 @@ def dialect(context: Context) -> Dialect:
     add("DELETE", ONE, routes.delete, administrator)
     add("DELETE", RESULTS, routes.forget, administrator)
     return Dialect(NAME, (PREFIX,), router, render_error)
-
-
-class _OwnPages:
-    """Keeps pages of other sites from changing anything through a browser on an open server."""
-
-    def __init__(self, context: Context) -> None:
-        self._allowed = context.settings.cors_origins
-
-    async def __call__(self, connection: HTTPConnection) -> None:
-        """Raises ForbiddenError."""
-        check_origin(connection, self._allowed)
 
 
 class _ServerRoutes:

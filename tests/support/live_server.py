@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from verbatim.scheduling.dispatcher import Dispatcher
 from verbatim.scheduling.telemetry import Telemetry
 from verbatim.server.app import create_app, new_metrics
 from verbatim.server.drain import Drain
-from verbatim.server.listeners import addresses, open_listeners
+from verbatim.server.listeners import Listeners, addresses, open_listeners
 from verbatim.server.serve import DrainingServer, serving_own_ports, uvicorn_config
 from verbatim.server.traces import Tracing
 from verbatim.settings import Settings
@@ -198,15 +198,17 @@ class _ServerThread(threading.Thread):
                 context = Context(
                     self._settings, service, catalog, spool, access, **self._context_options
                 )
-                await self._serve_context(context, database)
-                await service.aclose()
+                here = self._settings.model_copy(update={"host": "127.0.0.1", "port": 0})
+                async with aclosing(service):
+                    with open_listeners(here) as listeners:
+                        await self._serve_context(context, database, listeners)
 
-    async def _serve_context(self, context: Context, database: Database) -> None:
+    async def _serve_context(
+        self, context: Context, database: Database, listeners: Listeners
+    ) -> None:
         drain = Drain()
         metrics = new_metrics(context, drain)
         app = create_app(context, drain=drain, metrics=metrics, tracing=self._tracing)
-        here = {"host": "127.0.0.1", "port": 0}
-        listeners = open_listeners(self._settings.model_copy(update=here))
         self._server = DrainingServer(
             uvicorn_config(app, self._settings.max_message_bytes),
             drain,

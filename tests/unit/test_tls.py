@@ -139,11 +139,11 @@ class TestSettings:
             (Settings(port=0), (1, 0)),
         ]
         for settings, counts in cases:
-            listeners = open_listeners(settings)
-            secure = listeners.secure.sockets if listeners.secure else ()
-            for listener in (*listeners.plain, *secure):
-                listener.close()
-            assert (len(listeners.plain), len(secure)) == counts
+            with open_listeners(settings) as listeners:
+                secure = listeners.secure.sockets if listeners.secure else ()
+                assert (len(listeners.plain), len(secure)) == counts
+                assert all(listener.fileno() >= 0 for listener in (*listeners.plain, *secure))
+            assert all(listener.fileno() == -1 for listener in (*listeners.plain, *secure))
 
     def test_a_port_in_use_is_named(self, pair: tuple[Path, Path]) -> None:
         (taken,) = listen("127.0.0.1", 0)

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import structlog
 
@@ -58,10 +58,17 @@ class SecureListeners:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """All of them."""
+    """All of them; closed at the end of their context, also where no server came to use them."""
 
     plain: list[socket.socket]
     secure: SecureListeners | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for listener in (*self.plain, *(self.secure.sockets if self.secure else ())):
+            listener.close()
 
     def log_addresses(self) -> None:
         """Tell where the server can be reached."""

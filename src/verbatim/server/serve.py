@@ -188,11 +188,13 @@ def serve(settings: Settings, opener: ServiceOpener | None = None) -> int:
 
 async def _serve(settings: Settings, opener: ServiceOpener) -> None:
     policy = policy_of(settings)
-    listeners = open_listeners(settings)
     catalog = Catalog(settings)
     drain = Drain()
     max_files = settings.max_running + settings.max_waiting + UPLOADS_ON_THEIR_WAY
-    with Spool(settings.spool_dir, max_files=max_files) as spool:
+    with (
+        open_listeners(settings) as listeners,
+        Spool(settings.spool_dir, max_files=max_files) as spool,
+    ):
         async with (
             open_database(settings) as database,
             open_access(policy, database) as access,

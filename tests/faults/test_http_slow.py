@@ -6,7 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,22 @@ from verbatim.wire.body import Pace
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: test\r\n"
 SLOW_CLIENTS = 300
+LONG = "/openapi.json"
+"""Its answer, many times over, is more than the sockets hold."""
+PIPELINED = 200
+FEW = 20
+
+
+@contextmanager
+def asking_without_reading(url: str) -> Iterator[socket.socket]:
+    """A connection on which many requests were sent; what answers them is left to the test."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect((host, int(port)))
+        reader.settimeout(10)
+        reader.sendall(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % LONG.encode() * PIPELINED)
+        yield reader
 
 
 @pytest.fixture
@@ -78,21 +94,28 @@ def test_a_request_that_takes_longer_than_its_head_is_not_touched(tmp_path: Path
 
 
 def test_a_client_that_does_not_read_its_answers_is_cut_off(impatient: LiveServer) -> None:
-    # The description of the whole API, many times over, is more than the sockets hold.
-    request = b"GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n"
-    host, port = impatient.url.removeprefix("http://").split(":")
-    with socket.socket() as reader:
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        reader.connect((host, int(port)))
-        reader.settimeout(10)
-        reader.sendall(request * 200)
-        wait_until(lambda: impatient.drain.running == 1)
+    with asking_without_reading(impatient.url) as reader:
         time.sleep(2)
         received = b""
         with suppress(ConnectionError):
             while data := reader.recv(1 << 20):
                 received += data
-    assert received.count(b"HTTP/1.1 200") < 200
+    assert received.count(b"HTTP/1.1 200") < PIPELINED
+
+
+def test_no_answers_are_made_for_a_client_that_does_not_read(tmp_path: Path) -> None:
+    def answers(server: LiveServer) -> int:
+        return sum(log.get("route") == LONG for log in server.logs)
+
+    with live_server(tmp_path) as server, asking_without_reading(server.url) as reader:
+        wait_until(lambda: answers(server) > 0)
+        assert server.post().status_code == 200
+        wait_until(lambda: server.drain.running == 0)
+        assert answers(server) < FEW
+        received = b""
+        while received.count(b"HTTP/1.1 200") < PIPELINED:
+            received += reader.recv(1 << 20)
+        wait_until(lambda: answers(server) == PIPELINED)
 
 
 def test_an_upload_has_an_end(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class PatientHttp(H11Protocol):
         super().__init__(*arguments, **options)
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._answer_untaken = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
@@ -71,6 +72,16 @@ class PatientHttp(H11Protocol):
         """It has caught up."""
         self._stop_stall_timer()
         super().resume_writing()
+        if self._answer_untaken:
+            self._answer_untaken = False
+            self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer was made; a request that was sent behind it waits until it has been taken."""
+        if self.flow.write_paused:
+            self._answer_untaken = True
+        else:
+            super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:
         """Nothing more came on a connection that was kept open."""

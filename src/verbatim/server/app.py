@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -200,15 +201,22 @@ def new_metrics(context: Context, drain: Drain) -> Metrics:
 
 
 def _add_docs(app: FastAPI) -> None:
-    async def docs() -> Response:
-        return HTMLResponse(docs_page(app.openapi()), headers={"content-security-policy": DOCS_CSP})
+    def write() -> tuple[bytes, str]:
+        described = app.openapi()
+        return json.dumps(described, ensure_ascii=False).encode(), docs_page(described)
 
     @cache
-    def description() -> bytes:
-        return json.dumps(app.openapi(), ensure_ascii=False).encode()
+    def written() -> asyncio.Future[tuple[bytes, str]]:
+        # In a thread, because it takes long enough for others to notice.
+        return asyncio.ensure_future(asyncio.to_thread(write))
+
+    async def docs() -> Response:
+        _, page = await asyncio.shield(written())
+        return HTMLResponse(page, headers={"content-security-policy": DOCS_CSP})
 
     async def openapi() -> Response:
-        return Response(description(), media_type="application/json")
+        description, _ = await asyncio.shield(written())
+        return Response(description, media_type="application/json")
 
     app.add_api_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)

@@ -12,8 +12,10 @@ import importlib
 import queue
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,12 +98,13 @@ class OpenVinoEncoder:
         openvino = import_openvino()
         weights = read_weights(folder / WEIGHTS_FILE, "encoder/")
         network = _Network(openvino, weights, in_int8=precision is Precision.INT8).build()
-        core = openvino.Core()
+        compiled = partial(_Compiled, openvino.Core(), network, precision, threads)
         self.precision = precision
-        self._alone = _Compiled(core, network, precision, threads, calls=1)
-        self._together = self._alone
-        if threads > 1:
-            self._together = _Compiled(core, network, precision, threads, calls=threads)
+        # At the same time: most of compiling is done by one thread.
+        with ThreadPoolExecutor(2) as pool:
+            alone = pool.submit(compiled, 1)
+            together = pool.submit(compiled, threads) if threads > 1 else alone
+        self._alone, self._together = alone.result(), together.result()
 
     def encode(self, mel: NDArray[np.float32], *, alone: bool = True) -> Encoded:
         """Mel (B, mels, frames) -> (B, frames / 2, width).

@@ -9,8 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from verbatim.domain.request import Task
 from verbatim.domain.transcript import Segment, Transcript, TranscriptWarning, WarningCode, Word
 from verbatim.render.formats import Granularity, RenderOptions, ResponseFormat
-from verbatim.stages.captions import CaptionLimits
 from verbatim.stages.retiming import retimed
+from verbatim.wire.caption_fields import CaptionFields
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_SEGMENTS: Final = 100_000
@@ -131,13 +131,9 @@ class WrittenTranscript(_Written):
         )
 
 
-class WrittenOptions(_Written):
+class WrittenOptions(_Written, CaptionFields):
     """How it shall be laid out."""
 
-    max_line_chars: int | None = Field(None, description="Longest line of a subtitle.")
-    max_lines: int | None = Field(None, description="Lines of a subtitle.")
-    max_cue_s: float | None = Field(None, description="Longest time of a subtitle, seconds.")
-    max_chars_per_s: float | None = Field(None, description="Reading speed of subtitles.")
     words: bool = Field(False, description="verbose_json lists words as well.")
 
     def options(self) -> RenderOptions:
@@ -146,14 +142,8 @@ class WrittenOptions(_Written):
         Raises:
             BadRequestError: a limit makes no sense.
         """
-        limits = CaptionLimits(
-            max_lines=self.max_lines,
-            max_line_chars=self.max_line_chars,
-            max_cue_s=self.max_cue_s,
-            max_chars_per_s=self.max_chars_per_s,
-        )
         listed = {Granularity.SEGMENT, *([Granularity.WORD] if self.words else [])}
-        return RenderOptions(captions=limits, granularities=frozenset(listed))
+        return RenderOptions(captions=self.caption_limits(), granularities=frozenset(listed))
 
 
 def _format(name: object) -> object:

@@ -17,7 +17,7 @@ from pydantic import (
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import Task, TranscriptionRequest, VadOptions
 from verbatim.render.formats import FORMATS, Granularity, RenderOptions, ResponseFormat
-from verbatim.stages.captions import CaptionLimits
+from verbatim.wire.caption_fields import CaptionFields
 from verbatim.wire.decode_form import DecodeForm, HintedForm
 
 DIARIZING_MODEL: Final = "gpt-4o-transcribe-diarize"
@@ -67,14 +67,10 @@ ChunkingStrategy = Annotated[
 ]
 
 
-class TranslationForm(DecodeForm):
+class TranslationForm(CaptionFields, DecodeForm):
     """What both endpoints understand besides."""
 
     response_format: ResponseFormat = Field(ResponseFormat.JSON, description="The answer's format.")
-    max_line_chars: int | None = Field(None, description="Longest line of a subtitle.")
-    max_lines: int | None = Field(None, description="Lines of a subtitle.")
-    max_cue_s: float | None = Field(None, description="Longest time of a subtitle, seconds.")
-    max_chars_per_s: float | None = Field(None, description="Reading speed of subtitles.")
 
     @field_validator("response_format", mode="before")
     @classmethod
@@ -104,13 +100,7 @@ class TranslationForm(DecodeForm):
         Raises:
             BadRequestError: a limit makes no sense.
         """
-        limits = CaptionLimits(
-            max_lines=self.max_lines,
-            max_line_chars=self.max_line_chars,
-            max_cue_s=self.max_cue_s,
-            max_chars_per_s=self.max_chars_per_s,
-        )
-        return RenderOptions(captions=limits)
+        return RenderOptions(captions=self.caption_limits())
 
 
 class TranscriptionForm(HintedForm, TranslationForm):

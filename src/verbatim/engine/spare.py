@@ -60,10 +60,12 @@ class Spare:
     async def _wait_and_begin(self, after_s: float) -> Child | None:
         await asyncio.sleep(after_s)
         try:
-            return await self._begin()
+            child = await self._begin()
         except ChildDiedError as death:
             log.warning("no process is kept ready", death=str(death))
             return None
+        log.info("a process is kept ready", pid=child.pid)
+        return child
 
     def _child(self) -> Child | None:
         """The process, if it is there and lives."""

@@ -3,7 +3,11 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# EXTRAS=cuda,postgres: parts of the package that not everybody needs.
+EXTRAS ?=
+comma := ,
+STAMP := $(VENV)/.installed$(subst $(comma),-,$(EXTRAS:%=-%))
+PACKAGE := .$(EXTRAS:%=[%])
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_STAMP := $(BENCH_VENV)/.installed
@@ -29,11 +33,11 @@ install: $(STAMP) ## make .venv with everything; the command is then .venv/bin/v
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python --editable . --group dev; \
+	  uv pip install --quiet --python $(BIN)/python --editable '$(PACKAGE)' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/python -m pip install --quiet --editable . --group dev; \
+	  $(BIN)/python -m pip install --quiet --editable '$(PACKAGE)' --group dev; \
 	fi
 	@touch $@
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,8 @@ from verbatim.domain.transcript import Word
 from verbatim.stages.stability import (
     AGREEMENT_S,
     EDGE_S,
+    SHOWN_AGAIN_PROBABILITY,
+    SHOWN_AGREEMENT_S,
     SHOWN_FIRST_PROBABILITY,
     Guess,
     StableText,
@@ -218,6 +222,30 @@ def test_a_guess_that_was_there_before_is_shown() -> None:
     other = step(same, "hello where my friend", edge=WORD_S + 1.0)
     assert other.committed + shown(other) == "hello"
     assert shown(step(StableText((Word("so", 0.0, WORD_S, 0.9),)), "so hello|", WORD_S)) == " hello"
+
+
+@pytest.mark.parametrize(
+    ("later_s", "probability", "text"),
+    [
+        (SHOWN_AGREEMENT_S + 0.01, 0.1, "hello there my"),
+        (SHOWN_AGREEMENT_S - 0.1, SHOWN_AGAIN_PROBABILITY, "hello there my"),
+        (SHOWN_AGREEMENT_S - 0.1, SHOWN_AGAIN_PROBABILITY - 0.01, "hello"),
+    ],
+)
+def test_what_nearly_the_same_audio_said_before_must_be_probable_too(
+    later_s: float, probability: float, text: str
+) -> None:
+    state = step(StableText(), "hello| there my", edge=WORD_S)
+    again = guess("hello there my friend", probability=probability)
+    hello = replace(again.units[0], probability=1.0)
+    again = replace(again, units=(hello, *again.units[1:]))
+    assert shown(advance(state, again, edge=WORD_S + later_s, spaced=True)) == text
+
+
+def test_what_was_something_else_in_between_is_not_borne_out() -> None:
+    state = step(StableText(), "hello| there", edge=0.4)
+    state = step(state, "hello| where", edge=0.6)
+    assert shown(step(state, "hello| there", edge=0.8)) == "hello"
 
 
 def test_the_first_word_is_shown_sooner() -> None:

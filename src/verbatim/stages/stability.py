@@ -10,7 +10,8 @@ Two decodings of nearly the same audio make the same mistakes, so a step for thi
 a second, and what was decoded in between has to say the same too.
 
 What follows the committed words is shown as a guess, as far as it is likely to stay: words that are
-almost certain, or that the decoding before said as well.
+almost certain, or were decoded before as well. Again nearly the same audio counts for less: after a
+step that is short because something was in doubt, a word must be probable too.
 
 A mark that closes a word (full stop, comma, quotation mark) depends on what comes after it, so it
 waits for the next word and is committed with it. So does a word whose capital is not settled.
@@ -36,6 +37,13 @@ SHOWN_FIRST_PROBABILITY: Final = 0.7
 """A guess at the first word of an utterance, for which somebody waits, is shown from here on. With
 0.5, the demo model changes 8.5 % of the Korean words it has shown instead of 4.9 %, and shows the
 first one 0.1 s sooner."""
+SHOWN_AGREEMENT_S: Final = 0.3
+"""New audio after which a word that was said all the time is shown, however probable it is."""
+SHOWN_AGAIN_PROBABILITY: Final = 0.8
+"""A word that the decoding before said too is shown from here on, also after less new audio. Were
+all that is said twice shown, words would stand 10 ms sooner, but the demo model would change 9.2 %
+of the Chinese characters that it has shown instead of 7.5 %, and 6.9 % of the Korean words instead
+of 3.6 %."""
 CLOSING_MARKS: Final = CLOSING_PUNCTUATION + "…;；」』】）》〉"
 
 
@@ -136,7 +144,7 @@ def advance(
     Returns:
         The new text; its committed text begins with the one before.
     """
-    witnesses = _witnesses(state.heard, edge)
+    witnesses = _witnesses(state.heard, edge, AGREEMENT_S)
     noted = observe(state, guess, edge=edge)
     now = noted.heard[-1]
     agreed = _agreed(now, witnesses, spaced=spaced) - len(state.words)
@@ -162,14 +170,20 @@ def shown_tail(state: StableText, *, spaced: bool) -> str:
         spaced: whether the language separates words by spaces.
     """
     units = state.guess.units
-    known = _agreed(state.heard[-1], state.heard[-2:-1], spaced=spaced) if state.heard else 0
+    borne_out = said_again = 0
+    if state.heard:
+        *before, now = state.heard
+        witnesses = _witnesses(before, now.edge, SHOWN_AGREEMENT_S)
+        borne_out = _agreed(now, witnesses, spaced=spaced)
+        said_again = _agreed(now, before[-1:], spaced=spaced)
     count = 0
-    for place, unit in enumerate(units):
-        first = not state.words and not place
-        least = SHOWN_FIRST_PROBABILITY if first else SURE_PROBABILITY
-        if unit.probability < least and len(state.words) + place >= known:
+    for place, unit in enumerate(units, len(state.words)):
+        least = SHOWN_AGAIN_PROBABILITY if place < said_again else SURE_PROBABILITY
+        if not place:
+            least = SHOWN_FIRST_PROBABILITY
+        if unit.probability < least and place >= borne_out:
             break
-        count = place + 1
+        count += 1
     if count == len(units):
         return state.tail
     shown = Guess(units[:count])
@@ -258,12 +272,12 @@ def _bare(text: str) -> str:
     return text.rstrip(CLOSING_MARKS + " ")
 
 
-def _witnesses(heard: Sequence[Heard], edge: float) -> tuple[Heard, ...]:
+def _witnesses(heard: Sequence[Heard], edge: float, least_s: float) -> tuple[Heard, ...]:
     """Decodings that can bear out one up to `edge`: the last that is old enough, and those since.
 
-    None where none is old enough.
+    None where none had at least so many seconds less.
     """
-    old = [place for place, each in enumerate(heard) if each.edge <= edge - AGREEMENT_S]
+    old = [place for place, each in enumerate(heard) if each.edge <= edge - least_s]
     return tuple(heard[old[-1] :]) if old else ()
 
 

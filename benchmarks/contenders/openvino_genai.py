@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import openvino_genai
+from numpy.typing import NDArray
 
-from benchmarks.contenders.contract import LANGUAGE, Served, samples_of, serve_by_pool, windows_of
-from benchmarks.messages import BurstJob, FileJob
+from benchmarks.contenders.contract import LANGUAGE
+from benchmarks.contenders.one_at_a_time import OneAtATime
 
 
 def make(model: str, cores: int) -> OpenVinoGenAi:
@@ -17,8 +18,8 @@ def make(model: str, cores: int) -> OpenVinoGenAi:
     return OpenVinoGenAi(openvino_genai.WhisperPipeline(model, "CPU", INFERENCE_NUM_THREADS=cores))
 
 
-class OpenVinoGenAi:
-    """A loaded model. Recordings are decoded with PyAV."""
+class OpenVinoGenAi(OneAtATime):
+    """A loaded model."""
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
@@ -31,23 +32,11 @@ class OpenVinoGenAi:
         """The number format of the weights."""
         return "int8 weights"
 
-    def file(self, job: FileJob) -> Iterator[int]:
-        """Window after window, each a call."""
-        for window in windows_of(samples_of(job.path), job.clips):
-            yield self._count(window, job.tokens)
-
-    def burst(self, job: BurstJob) -> Sequence[Served]:
-        """One request after the other: a pipeline decodes one at a time."""
-
-        def transcribe(path: str) -> list[int]:
-            return [self._count(window, job.tokens) for window in windows_of(samples_of(path), ())]
-
-        return serve_by_pool(transcribe, job.paths, 1)
-
     def close(self) -> None:
         """Nothing: the process ends."""
 
-    def _count(self, window: Any, tokens: int) -> int:
+    def count(self, window: NDArray[np.float32], tokens: int) -> int:
+        """Tokens of a window."""
         found = self._pipeline.generate(
             window.tolist(),
             language=f"<|{LANGUAGE}|>",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 import _pywhispercpp as bindings
+import numpy as np
+from numpy.typing import NDArray
 from pywhispercpp.model import Model
 
-from benchmarks.contenders.contract import LANGUAGE, Served, samples_of, serve_by_pool, windows_of
-from benchmarks.messages import BurstJob, FileJob
+from benchmarks.contenders.contract import LANGUAGE
+from benchmarks.contenders.one_at_a_time import OneAtATime
 
 NEVER: Final = -1e9
 """A threshold that everything passes."""
@@ -24,8 +25,8 @@ def make(model: str, cores: int) -> WhisperCpp:
     )
 
 
-class WhisperCpp:
-    """A loaded model. Recordings are decoded with PyAV."""
+class WhisperCpp(OneAtATime):
+    """A loaded model."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -38,23 +39,11 @@ class WhisperCpp:
         """The number format of the file."""
         return "q8_0"
 
-    def file(self, job: FileJob) -> Iterator[int]:
-        """Window after window, each a call."""
-        for window in windows_of(samples_of(job.path), job.clips):
-            yield self._count(window, job.tokens)
-
-    def burst(self, job: BurstJob) -> Sequence[Served]:
-        """One request after the other: a context decodes one at a time."""
-
-        def transcribe(path: str) -> list[int]:
-            return [self._count(window, job.tokens) for window in windows_of(samples_of(path), ())]
-
-        return serve_by_pool(transcribe, job.paths, 1)
-
     def close(self) -> None:
         """Nothing: the process ends."""
 
-    def _count(self, window: Any, tokens: int) -> int:
+    def count(self, window: NDArray[np.float32], tokens: int) -> int:
+        """Tokens of a window."""
         segments = self._model.transcribe(
             window,
             language=LANGUAGE,

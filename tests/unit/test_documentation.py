@@ -100,3 +100,21 @@ def test_commands_and_flags_exist() -> None:
                     seen += 1
                     assert flag in known, (_named(page), " ".join(words))
     assert seen > 50
+
+
+def _every_command(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, TyperGroup):
+        for name, inner in command.commands.items():
+            yield from _every_command(f"{path} {name}", inner)
+    else:
+        yield path, command
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_is_documented(name: str) -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    words = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text))
+    for path, command in _every_command(name, _program(name)):
+        for each in command.params:
+            flags = {flag for flag in (*each.opts, *each.secondary_opts) if flag.startswith("-")}
+            assert not flags or flags & words, (path, flags)

@@ -92,6 +92,8 @@ async def works(server: LiveServer) -> None:
         (b"[]\n", "invalid_event"),
         (b"[" * 60_000 + b"\n", "invalid_event"),
         (b"{}\n", "invalid_event"),
+        # Half of a surrogate pair cannot be sent back.
+        (b'{"type":"ping","data":{"text":"\\ud800"}}\n', "invalid_event"),
         (b'{"type":5}\n', "invalid_event"),
         (b'{"type":"describe","data":[1]}\n', "invalid_event"),
         (b'{"type":"describe","data_length":-1}\n', "invalid_event"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from verbatim.domain.errors import BadRequestError, TooLargeError
+from verbatim.wire.json_text import load_json
 from verbatim.wire.tcp import TcpConnection
 
 MAX_DATA_BYTES: Final = 64 * 1024
@@ -77,7 +78,7 @@ def _dumped(value: dict[str, Any]) -> bytes:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = load_json(text)
     except (ValueError, RecursionError) as error:
         raise BadRequestError(
             "This is no event of Wyoming: each begins with a line that holds a JSON object.",

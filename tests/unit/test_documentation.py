@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -58,6 +59,14 @@ def test_readmes_of_all_languages_lead_to_the_same_pages() -> None:
     plain = [{link for link in links if not link.endswith(".png")} for links in pages]
     assert len(readmes) == 3
     assert plain[0] == plain[1] == plain[2]
+
+
+def test_the_architecture_names_the_layers_in_their_order() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == layers
 
 
 def _commands(page: Path) -> Iterator[list[str]]:

@@ -123,7 +123,7 @@ def full(browser: Browser, tmp_path: Path) -> Iterator[FullServer]:
 def test_a_full_queue_is_waited_for(full: FullServer) -> None:
     assert_accessible(full.page)
     full.hold.release()
-    expect(status(full.page, SECOND.name)).to_contain_text("Done", timeout=30_000)
+    expect(status(full.page, SECOND.name)).to_contain_text("Done")
     expect(status(full.other)).to_contain_text("Done")
 
 

@@ -224,7 +224,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(database
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(START_S):
         assert not await store.add(KEY, "digest")
     assert await store.list(TODAY) == [KEY]
 
@@ -394,5 +394,5 @@ async def test_readers_do_not_wait_for_writers(tmp_path: Path) -> None:
         await store.add(KEY, "digest")
         async with database.writing() as session:
             await session.execute(text("DELETE FROM keys"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(START_S):
                 assert await store.list(TODAY) == [KEY]

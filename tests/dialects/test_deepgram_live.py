@@ -205,13 +205,13 @@ class TestControlMessages:
 
     def test_keep_alive(self, tmp_path: Path) -> None:
         with (
-            live_server(tmp_path, SpokenEngine(SPEECH), live_idle_s=0.6) as server,
+            live_server(tmp_path, SpokenEngine(SPEECH), live_idle_s=1.5) as server,
             listen(server.url) as talk,
         ):
             for _ in range(10):
                 talk.socket.send_keep_alive()
                 with pytest.raises(TimeoutError):
-                    talk.socket._websocket.recv(timeout=0.1)
+                    talk.socket._websocket.recv(timeout=0.2)
             talk.hear_all()
         assert talk.close is not None
         assert talk.close[0] == 1011

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.support.audio_files import FORMATS, encode
 from tests.support.live_client import LiveClient
-from tests.support.live_server import Hold, LiveServer, live_server, wait_until
+from tests.support.live_server import PATIENCE_S, Hold, LiveServer, live_server, wait_until
 from tests.support.spoken import SpokenEngine, live_service, spoken
 from websockets.exceptions import InvalidStatus
 
@@ -258,7 +258,7 @@ class TestResuming:
             with pytest.raises(SocketClosedError, match="another connection"):
                 conversation.check(first)
             conversation.detach(second, 0.0)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await session.ended()
 
     def test_of_a_session_that_is_not_there(self, server: LiveServer) -> None:

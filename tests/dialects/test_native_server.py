@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
@@ -115,6 +116,7 @@ def test_models_that_are_here_come_first(client: httpx.Client) -> None:
 def test_a_model_is_loaded_kept_and_unloaded(client: httpx.Client) -> None:
     client.post(f"{MODELS}/{DEMO}/unload")
     assert model(client, DEMO)["loaded"] is False
+    began_s = time.monotonic()
     answer = client.post(f"{MODELS}/auto/load", json={"keep_alive": "5m"})
     assert answer.status_code == 200, answer.text
     loaded = answer.json()
@@ -122,8 +124,10 @@ def test_a_model_is_loaded_kept_and_unloaded(client: httpx.Client) -> None:
     assert (loaded["device"], loaded["compute_type"]) == ("cpu", "float32")
     shown = model(client, DEMO)
     assert (shown["loaded"], shown["users"], shown["languages"]) == (True, 0, ["en", "zh", "ko"])
-    assert 290 < shown["unloads_in_s"] <= 300
-    assert 0 <= shown["last_used_s"] < 20
+    # A busy machine may need long for these questions; the figures are rounded.
+    passed_s = time.monotonic() - began_s + 1
+    assert 300 - passed_s < shown["unloads_in_s"] <= 300
+    assert 0 <= shown["last_used_s"] < passed_s
     again = client.post(f"{MODELS}/{DEMO}/load", json={"keep_alive": -1}).json()
     assert again["already_loaded"] is True
     assert model(client, DEMO)["unloads_in_s"] is None
@@ -134,7 +138,8 @@ def test_a_model_is_loaded_kept_and_unloaded(client: httpx.Client) -> None:
     assert (again["unloaded"], again["reason"]) == (False, "not_loaded")
     in_pieces = (piece for piece in (b'{"keep_alive"', b": 0}"))
     kind = {"content-type": "application/json"}
-    client.post(f"{MODELS}/{DEMO}/load", content=in_pieces, headers=kind)
+    answer = client.post(f"{MODELS}/{DEMO}/load", content=in_pieces, headers=kind)
+    assert answer.status_code == 200, answer.text
     wait_until(lambda: model(client, DEMO)["loaded"] is False)
 
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from tests.support.fake_process import fake_server
-from tests.support.live_server import SPEECH, LiveServer, live_server
+from tests.support.live_server import PATIENCE_S, SPEECH, LiveServer, live_server
 from tests.support.raw_http import connected
 from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -98,7 +98,7 @@ def open_sockets(url: str, path: str) -> int:
                     accepted += 1
                     assert key not in str(socket.subprotocol)
                     socket.send(json.dumps({"api_key": key}))
-                    assert key not in str(socket.recv(timeout=5))
+                    assert key not in str(socket.recv(PATIENCE_S))
             except InvalidStatus as refused:
                 assert_silent(str(refused.response))
     return accepted
@@ -110,12 +110,12 @@ def say_keys(url: str) -> list[int]:
     for key in (GOOD, WRONG, ADMIN):
         with connect(f"{url.replace('http', 'ws')}/ws/transcribe") as socket:
             socket.send(json.dumps({"api_key": key}))
-            assert_silent(str(socket.recv(timeout=5)))
+            assert_silent(str(socket.recv(PATIENCE_S)))
             with contextlib.suppress(ConnectionClosed):
                 # Once in, a key is a message that makes no sense.
                 socket.send(json.dumps({"command": key, "language": key, "api_key": key}))
                 socket.send(key)
-                while '"error"' not in (told := str(socket.recv(timeout=5))):
+                while '"error"' not in (told := str(socket.recv(PATIENCE_S))):
                     assert_silent(told)
                 assert_silent(told)
             socket.close()

@@ -20,9 +20,8 @@ from tests.support.speech import Speech, speech
 
 REQUESTS = 10
 ANSWER_S = 120.0
-SLOWEST_HEALTH_S = 1.0
-SLOWEST_RETURN_S = 20.0
-"""Three seconds on a machine that has nothing else to do; tests run on others as well."""
+LEAST_ANSWERS = 3
+"""Of /health while a model's process is replaced: a loop that waits for it would give one."""
 NO_SECOND_TRY = {
     "compression_ratio_threshold": "off",
     "log_prob_threshold": "off",
@@ -55,16 +54,15 @@ def ask(server: ServerProcess, file: Speech) -> httpx.Response:
 
 @contextmanager
 def watched_health(server: ServerProcess) -> Iterator[list[tuple[int, float]]]:
-    """Status and seconds of every answer of /health meanwhile."""
+    """Status of every answer of /health meanwhile, and when it came."""
     answers: list[tuple[int, float]] = []
     over = threading.Event()
 
     def watch() -> None:
         with server.client() as client:
             while not over.is_set():
-                begun_s = time.monotonic()
                 status = client.get("/health").status_code
-                answers.append((status, time.monotonic() - begun_s))
+                answers.append((status, time.monotonic()))
                 over.wait(0.05)
 
     thread = threading.Thread(target=watch)
@@ -82,6 +80,17 @@ def running(server: ServerProcess) -> int:
         return int(health["running"])
 
 
+def in_work(server: ServerProcess) -> float:
+    """Windows that were given to the model and have not come back."""
+    with server.client() as client:
+        lines = client.get("/metrics").text.splitlines()
+
+    def total(name: str) -> float:
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    return total("verbatim_window_wait_seconds_count") - total("verbatim_batch_windows_sum")
+
+
 def test_a_kill_under_load_costs_no_request(server: ServerProcess) -> None:
     short = speech("short", "en", 8)
     files = [*speech("long", "en", 1), *speech("long", "zh", 1), *short]
@@ -90,20 +99,18 @@ def test_a_kill_under_load_costs_no_request(server: ServerProcess) -> None:
     (pid,) = engine_pids(server)
     with watched_health(server) as health, ThreadPoolExecutor(REQUESTS) as callers:
         answers = [callers.submit(ask, server, file) for file in files]
-        wait_until(lambda: running(server) > 0)
-        time.sleep(0.2)
+        wait_until(lambda: in_work(server) > 0)
         os.kill(pid, signal.SIGKILL)
         killed_s = time.monotonic()
         wait_until(lambda: len(engine_pids(server)) == 2)
-        back_s = time.monotonic() - killed_s
+        back_s = time.monotonic()
         responses = [answer.result() for answer in answers]
     assert [response.status_code for response in responses] == [200] * REQUESTS
     texts = [response.json()["text"] for response in responses]
     assert all(texts)
     assert texts[-len(calm) :] == calm
     assert {status for status, _ in health} == {200}
-    assert max(took_s for _, took_s in health) < SLOWEST_HEALTH_S
-    assert back_s < SLOWEST_RETURN_S
+    assert sum(killed_s < at_s < back_s for _, at_s in health) >= LEAST_ANSWERS
     assert server.told("windows are tried again")
     death = server.told("a model's process died")["death"]
     assert death.startswith("was ended by SIGKILL")

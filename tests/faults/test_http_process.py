@@ -10,19 +10,26 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.support.fake_process import VERBATIM, ServerProcess, fake_server, server_process
-from tests.support.live_server import SPEECH, wait_until
+from tests.support.fake_process import (
+    UNTIL_VARIABLE,
+    VERBATIM,
+    ServerProcess,
+    fake_server,
+    server_process,
+)
+from tests.support.live_server import PATIENCE_S, SPEECH, wait_until
 from tests.support.openai_schema import error_of
 
 from verbatim.engine.catalog import BUNDLED_DEMO
 
 PATH = "/v1/audio/transcriptions"
+FOREVER_S = 600
+"""Longer than any test waits."""
 
 
 class Posting(threading.Thread):
@@ -42,7 +49,7 @@ class Posting(threading.Thread):
             self.failed = True
 
     def result(self) -> httpx.Response:
-        self.join(20)
+        self.join(PATIENCE_S)
         assert self.answer is not None
         return self.answer
 
@@ -55,7 +62,7 @@ def posting(server: ServerProcess) -> Iterator[Posting]:
         request.start()
         wait_until(lambda: client.get("/health").json()["running"] == 1)
     yield request
-    request.join(20)
+    request.join(PATIENCE_S)
     assert not request.is_alive()
 
 
@@ -64,8 +71,10 @@ def spooled(folder: Path) -> list[Path]:
 
 
 def test_a_signal_lets_running_requests_end(tmp_path: Path) -> None:
+    spool, go_on = tmp_path / "spool", tmp_path / "go on"
+    settings = {"VERBATIM_SPOOL_DIR": str(spool), UNTIL_VARIABLE: str(go_on)}
     with (
-        fake_server(2, VERBATIM_SPOOL_DIR=str(tmp_path)) as server,
+        fake_server(**settings) as server,
         posting(server) as request,
         server.client() as client,
     ):
@@ -76,37 +85,37 @@ def test_a_signal_lets_running_requests_end(tmp_path: Path) -> None:
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
         assert client.get("/health").status_code == 200
+        go_on.touch()
         assert request.result().json()["text"] == "All was said."
         assert server.exit_status() == 0
-        assert spooled(tmp_path) == []
+        assert spooled(spool) == []
 
 
 def test_what_takes_longer_than_the_drain_time_is_told_so(tmp_path: Path) -> None:
     with (
-        fake_server(60, VERBATIM_DRAIN_S="0.5", VERBATIM_SPOOL_DIR=str(tmp_path)) as server,
+        fake_server(FOREVER_S, VERBATIM_DRAIN_S="0.5", VERBATIM_SPOOL_DIR=str(tmp_path)) as server,
         posting(server) as request,
     ):
-        started = time.monotonic()
         server.signal(signal.SIGTERM)
         answer = request.result()
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
         error_of(answer.json())
         assert server.exit_status() == 0
-        assert time.monotonic() - started < 15
         assert spooled(tmp_path) == []
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    settings = {"VERBATIM_SPOOL_DIR": str(tmp_path), "VERBATIM_DRAIN_S": str(FOREVER_S)}
     with (
-        fake_server(60, VERBATIM_SPOOL_DIR=str(tmp_path)) as server,
+        fake_server(FOREVER_S, **settings) as server,
         posting(server) as request,
     ):
         server.signal(signal.SIGTERM)
         server.told("stopping")
         server.signal(signal.SIGTERM)
-        assert server.exit_status(5) == 130
-        request.join(10)
+        assert server.exit_status() == 130
+        request.join(PATIENCE_S)
         assert request.failed
         assert spooled(tmp_path) == []
 
@@ -119,11 +128,11 @@ def test_an_interrupted_idle_server_ends_soon() -> None:
         assert line["status"] == 200
         assert line["request_id"]
         server.signal(signal.SIGINT)
-        assert server.exit_status(5) == 0
+        assert server.exit_status() == 0
 
 
 def test_a_killed_server_s_spool_is_removed_by_the_next(tmp_path: Path) -> None:
-    with fake_server(60, VERBATIM_SPOOL_DIR=str(tmp_path)) as server, posting(server):
+    with fake_server(FOREVER_S, VERBATIM_SPOOL_DIR=str(tmp_path)) as server, posting(server):
         server.signal(signal.SIGKILL)
         server.exit_status()
     (left,) = spooled(tmp_path)
@@ -138,7 +147,7 @@ def fails_to_start(*flags: str, **variables: str) -> str:
         env={**os.environ, **variables},
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1
@@ -172,7 +181,7 @@ def test_real_settings_reach_the_process(tmp_path: Path) -> None:
         wait_until(lambda: log.exists() and "listening" in log.read_text())
         (line,) = [line for line in log.read_text().splitlines() if "listening" in line]
         # It listens before it can be told to stop.
-        assert httpx.get(json.loads(line)["url"] + "/health", timeout=20).status_code == 200
+        assert httpx.get(json.loads(line)["url"] + "/health", timeout=PATIENCE_S).status_code == 200
         server.signal(signal.SIGTERM)
         assert server.exit_status() == 0
     assert server.lines == []

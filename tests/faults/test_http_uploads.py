@@ -51,7 +51,7 @@ def test_an_upload_of_unknown_length_is_refused_when_it_passes_the_limit(
     with connected(server.url) as connection:
         connection.sendall(upload_head(None))
         connection.sendall(b"%x\r\n%b\r\n" % (len(PART_HEAD), PART_HEAD))
-        connection.settimeout(0.05)
+        connection.settimeout(0.2)
         while sent_bytes < 20 * LIMIT_BYTES:
             connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             sent_bytes += len(chunk)

@@ -149,9 +149,7 @@ def test_vanishing_in_the_middle_of_speech_frees_the_session(server: LiveServer)
         client.send(START)
         client.send(to_pcm(SPEECH.samples).tobytes()[:50_000])
         wait_until(lambda: sessions(server) == 1)
-    gone_s = time.monotonic()
     wait_until(lambda: sessions(server) == 0)
-    assert time.monotonic() - gone_s < 5
 
 
 def test_who_says_nothing_is_not_waited_for(
@@ -186,7 +184,7 @@ def test_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
         (line,) = server.logs
         assert (line["route"], line["status"]) == ("/v1/live", 1008)
         # The connection goes too, although what waits in it was never taken.
-        wait_until(lambda: _is_gone(client.connection), 20)
+        wait_until(lambda: _is_gone(client.connection))
 
 
 def _is_gone(connection: object) -> bool:

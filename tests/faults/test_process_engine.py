@@ -45,7 +45,7 @@ from verbatim.engine.worker import import_local, load_local
 
 ROOT = Path(__file__).parents[2]
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 MIB = 1024 * 1024
 
 ODD = Supervision(command=(sys.executable, odd_worker))
@@ -159,7 +159,7 @@ async def test_a_kill_that_comes_too_late_does_not_hide_how_a_process_ended(
 
 
 async def test_what_hangs_is_killed_and_tried_again(tmp_path: Path) -> None:
-    limits = ChildLimits(window_s=0.5)
+    limits = ChildLimits(window_s=1.5)
     async with odd_engine(supervision=Supervision(limits, command=ODD.command)) as engine:
         hanging = engine.run([window(f"hang-once {tmp_path / 'once'}")])
         (result,) = await asyncio.wait_for(hanging, PATIENCE_S)
@@ -293,10 +293,11 @@ async def test_a_process_that_grows_is_replaced_and_nobody_notices() -> None:
     assert not [line for line in logs if line["event"] == "windows are tried again"]
 
 
-async def test_a_caller_may_leave_and_the_engine_goes_on() -> None:
+async def test_a_caller_may_leave_and_the_engine_goes_on(tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
     async with odd_engine() as engine:
         before = engine.pid
-        leaving = [asyncio.create_task(engine.run([window("take 0.2")])) for _ in range(5)]
+        leaving = [asyncio.create_task(engine.run([window(f"until {go_on}")])) for _ in range(5)]
         await asyncio.sleep(0.1)
         for each in leaving:
             each.cancel()
@@ -304,19 +305,22 @@ async def test_a_caller_may_leave_and_the_engine_goes_on() -> None:
             isinstance(error, asyncio.CancelledError)
             for error in await asyncio.gather(*leaving, return_exceptions=True)
         )
+        go_on.touch()
         assert (await asyncio.wait_for(engine.run([window()]), PATIENCE_S))[0].segments
         assert engine.pid == before
 
 
 async def test_what_nobody_waits_for_any_more_is_not_begun_in_the_process(tmp_path: Path) -> None:
-    kept, dropped = tmp_path / "kept", tmp_path / "dropped"
+    kept, dropped, go_on = (tmp_path / name for name in ("kept", "dropped", "go on"))
     async with odd_engine() as engine:
-        running = asyncio.create_task(engine.run([window("take 0.5")]))
+        running = asyncio.create_task(engine.run([window(f"until {go_on}")]))
         await asyncio.sleep(0.1)
         leaving = asyncio.create_task(engine.run([window(f"touch {dropped}")]))
         await asyncio.sleep(0.1)
         leaving.cancel()
-        staying = engine.run([window(f"touch {kept}")])
+        staying = asyncio.create_task(engine.run([window(f"touch {kept}")]))
+        await asyncio.sleep(0.1)
+        go_on.touch()
         await asyncio.wait_for(asyncio.gather(running, staying), PATIENCE_S)
     assert kept.exists()
     assert not dropped.exists()

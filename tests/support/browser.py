@@ -25,7 +25,7 @@ WEB: Final = Path(__file__).parents[2] / "src" / "verbatim" / "web"
 AXE: Final = WEB / "node_modules" / "axe-core" / "axe.min.js"
 BUILT: Final = WEB / "dist" / "index.html"
 RULES: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-PATIENCE_MS: Final = 20_000
+PATIENCE_MS: Final = 60_000
 BUILD_S: Final = 300
 DESKTOP: Final = (1280, 800)
 PHONE: Final = (360, 740)
@@ -67,7 +67,6 @@ def running_browser(program: str, args: Sequence[str] = ()) -> Iterator[Browser]
         args: more of its switches, such as a file for the microphone.
     """
     # Tests run on machines that do other things too.
-    expect.set_options(timeout=PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Root, as in containers, has no sandbox; the pages are our own.

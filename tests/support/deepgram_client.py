@@ -31,7 +31,7 @@ with warnings.catch_warnings():
 del _loaded_late
 
 PIECE_S = 0.1
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 RATE = 16_000
 RAW = {"encoding": "linear16", "sample_rate": str(RATE)}
 MODELS: dict[str, type[UncheckedBaseModel]] = {

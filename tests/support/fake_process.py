@@ -1,6 +1,7 @@
 """A server as a process of its own: as users start it, or with an engine that takes its time.
 
-FAKE_ENGINE_S says how long each call of the fake engine lasts; all else are Verbatim's settings.
+FAKE_ENGINE_S says how long each call of the fake engine lasts, and FAKE_ENGINE_UNTIL may name a
+file for which each waits; all else are Verbatim's settings.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from verbatim.server.serve import serve
 from verbatim.settings import Settings, load_settings
 
 PAUSE_VARIABLE = "FAKE_ENGINE_S"
+UNTIL_VARIABLE = "FAKE_ENGINE_UNTIL"
 ROOT = Path(__file__).parents[2]
 VERBATIM = str(Path(sys.executable).with_name("verbatim"))
 READY_S = 60.0
@@ -133,8 +135,13 @@ def _read(stream: IO[str], lines: list[dict[str, Any]]) -> None:
 
 @asynccontextmanager
 async def _open(settings: Settings, catalog: Catalog) -> AsyncIterator[TranscriptionService]:
+    path = os.environ.get(UNTIL_VARIABLE)
+    awaited = None if path is None else Path(path)
+
     async def pause(windows: Sequence[Window]) -> None:
         await asyncio.sleep(float(os.environ[PAUSE_VARIABLE]))
+        while awaited is not None and not awaited.exists():  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.02)
 
     async def load(name: str) -> Engine:
         return FakeEngine(lambda window: "All was said.", pause)

@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from verbatim.domain.audio import Samples, to_pcm
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class LiveClient:

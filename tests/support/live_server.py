@@ -43,7 +43,8 @@ from verbatim.wire.spool import LOCK_NAME, Spool
 
 Logs: TypeAlias = list[MutableMapping[str, Any]]
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
+"""For what comes to pass at once on a machine with nothing else to do: it ends what never will."""
 SPEECH = Path(__file__).parents[1] / "data" / "speech" / "en-01.ogg"
 """Two seconds in which somebody speaks, so that voice activity is found."""
 

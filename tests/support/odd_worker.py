@@ -37,16 +37,17 @@ def do(deed: str, argument: str) -> None:
     match deed:
         case "crash":
             os.kill(os.getpid(), signal.SIGKILL)
-        case "crash-once":
-            if first_time(argument):
-                os.kill(os.getpid(), signal.SIGSEGV)
-        case "hang-once":
-            if first_time(argument):
-                time.sleep(3_600)
+        case "crash-once" if first_time(argument):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "hang-once" if first_time(argument):
+            time.sleep(3_600)
         case "hang":
             time.sleep(3_600)
         case "take":
             time.sleep(float(argument))
+        case "until":
+            while not Path(argument).exists():
+                time.sleep(0.005)
         case "touch":
             Path(argument).touch()
         case "hoard":

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from tests.support.live_server import PATIENCE_S
+
 BOUNDARY = "frontier"
 PART_HEAD = (
     f"--{BOUNDARY}\r\n"
@@ -17,7 +19,7 @@ PART_END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 @contextmanager
-def connected(url: str, timeout_s: float = 20) -> Iterator[socket.socket]:
+def connected(url: str, timeout_s: float = PATIENCE_S) -> Iterator[socket.socket]:
     """A connection to the server."""
     parts = urlsplit(url)
     with socket.create_connection(

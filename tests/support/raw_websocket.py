@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from tests.support.live_server import PATIENCE_S
 from websockets.frames import Opcode
 
 HANDSHAKE = (
@@ -66,7 +67,7 @@ def raw_websocket(
     with socket.socket() as connection:
         if receive_bytes is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        connection.settimeout(30)
+        connection.settimeout(PATIENCE_S)
         connection.connect((parts.hostname or "", parts.port or 80))
         connection.sendall(HANDSHAKE.format(path=path, host=parts.netloc, more=more).encode())
         head = b""

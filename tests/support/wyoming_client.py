@@ -14,7 +14,7 @@ from wyoming.event import Event
 
 from verbatim.domain.audio import Samples, to_pcm
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 RATE_HZ = 16_000
 CHUNK_S = 0.1
 

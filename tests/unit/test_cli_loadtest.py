@@ -125,17 +125,19 @@ async def test_an_answer_that_does_not_come_ends_in_time() -> None:
 
 
 async def test_cancelled_it_tells_what_was_answered() -> None:
-    answered = asyncio.Event()
+    requests = 0
+    second = asyncio.Event()
 
     async def answer(request: httpx.Request) -> httpx.Response:
-        if answered.is_set():
-            await asyncio.sleep(60)
-        answered.set()
+        nonlocal requests
+        requests += 1
+        if requests == 2:
+            second.set()
+            await asyncio.Event().wait()
         return httpx.Response(200, json={"text": ""})
 
     running = asyncio.ensure_future(_apply(_load(concurrency=1), answer))
-    await answered.wait()
-    await asyncio.sleep(0.05)
+    await second.wait()
     running.cancel()
     assert len((await running).good) == 1
 

@@ -22,7 +22,7 @@ from verbatim.domain.errors import BadRequestError, UnavailableError
 from verbatim.settings import Settings
 
 HEAVY = {"av", "ctranslate2", "fastapi", "httpx", "numpy", "onnxruntime", "pydantic_settings"}
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.live_server import PATIENCE_S
 from tests.support.spoken import (
     RATE,
     Speech,
@@ -54,7 +55,7 @@ TWO = spoken(0.5, "Hello there, my good friends.", 1.2, "Where are you all going
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.005)
 
@@ -261,10 +262,12 @@ class TestCommit:
             session = await service.open(patient)
             heard = Transcriber(session)
             await play(session, TWO.samples[: round(3.2 * RATE)])
-            await asyncio.sleep(0.3)
+            # All of the first sentence and the padding after it.
+            spoken_s = TWO.words[4].end + 0.15
+            await until(lambda: bool(heard.partials) and heard.partials[-1].end > spoken_s)
             decoded = len(engine.windows)
             await session.commit()
-            await asyncio.sleep(0.2)
+            await until(lambda: bool(heard.finals))
             assert [final.text for final in heard.finals] == ["Hello there, my good friends."]
             assert len(engine.windows) == decoded
             await session.finish()
@@ -360,7 +363,7 @@ class TestUpdate:
             heard = Transcriber(session)
             await play(session, TWO.samples[: round(3.6 * RATE)])
             await session.update(ENGLISH)
-            await asyncio.sleep(0.3)
+            await until(lambda: bool(heard.finals))
             assert [final.reason for final in heard.finals] == [EndReason.ENDPOINT]
             await session.aclose()
 
@@ -479,12 +482,12 @@ async def test_prompt_and_hotwords_come_before_what_is_said() -> None:
 
 class TestEnds:
     async def test_an_idle_session_ends(self) -> None:
-        limits = LiveLimits(times=SessionTimes(idle_s=0.2))
+        limits = LiveLimits(times=SessionTimes(idle_s=1.0))
         async with live_service(SpokenEngine(TWO), limits) as service:
             session = await service.open(ENGLISH)
             heard = Transcriber(session)
             for _ in range(4):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
                 await session.feed(np.zeros(1_600, np.float32))
             assert not heard.events
             assert (await heard.done()).events == [SessionEnded(SessionEnd.IDLE, 0.4)]
@@ -530,7 +533,7 @@ class TestEnds:
                 await play(session, TWO.samples)
                 await until(lambda: engine.running > 0)
             assert service.load().sessions == 0
-            await asyncio.wait_for(reading, 5)
+            await asyncio.wait_for(reading, PATIENCE_S)
             await until(lambda: engine.running == 0)
             await session.aclose()
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from tests.support.live_server import PATIENCE_S
 from tests.support.speech import wav
 
 from verbatim.domain.audio import Window
@@ -85,11 +86,9 @@ async def service(
 
 async def until(condition: object) -> None:
     assert callable(condition)
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to pass within five seconds")
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0.01)
 
 
 async def test_events_end_with_the_transcript() -> None:

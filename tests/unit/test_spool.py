@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.live_server import PATIENCE_S
 
 from verbatim.domain.errors import OverloadedError, StorageFullError, UnavailableError
 from verbatim.wire.spool import (
@@ -115,9 +116,16 @@ class ScriptedDisk(FileIO):
         super().close()
 
 
-def slow(data: memoryview) -> int:
-    time.sleep(0.2)
-    return len(data)
+class SlowDisk:
+    """What its write does: it ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, data: memoryview) -> int:
+        self.begun.set()
+        assert self.may_end.wait(PATIENCE_S)
+        return len(data)
 
 
 def failing(number: int) -> Callable[[memoryview], int]:
@@ -171,10 +179,14 @@ async def test_a_disk_that_takes_little_at_a_time_gets_everything(scripted: Scri
 
 
 async def test_cancelling_a_write_waits_for_its_thread(scripted: Scripted) -> None:
+    slow = SlowDisk()
     writer, disk = scripted(slow)
     task = asyncio.create_task(writer.write(bytes(BLOCK_BYTES)))
-    await asyncio.sleep(0.05)
+    await asyncio.to_thread(slow.begun.wait, PATIENCE_S)
     task.cancel()
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    slow.may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     writer.discard()
@@ -182,13 +194,15 @@ async def test_cancelling_a_write_waits_for_its_thread(scripted: Scripted) -> No
 
 
 async def test_the_event_loop_goes_on_while_the_disk_is_slow(scripted: Scripted) -> None:
-    writer, _ = scripted(slow)
+    slow = SlowDisk()
+    writer, disk = scripted(slow)
     task = asyncio.create_task(writer.write(bytes(BLOCK_BYTES)))
-    ticks = 0
-    while not task.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
-    assert ticks >= 4
+    # Where the loop had to wait for the disk, it would not come to this.
+    await asyncio.to_thread(slow.begun.wait, PATIENCE_S)
+    assert not task.done()
+    slow.may_end.set()
+    await task
+    assert disk.written_bytes == BLOCK_BYTES
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

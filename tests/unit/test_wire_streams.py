@@ -148,15 +148,22 @@ async def test_cancelling_cancels_the_work() -> None:
     assert ended.is_set()
 
 
-async def numbers(*pauses_s: float) -> AsyncIterator[int]:
-    for number, pause_s in enumerate(pauses_s):
-        await asyncio.sleep(pause_s)
-        yield number
-
-
 async def test_pauses_are_told() -> None:
-    told = [item async for item in with_pauses(numbers(0, 0.25, 0), 0.1)]
-    assert told == [0, None, None, 1, 2]
+    go_on = asyncio.Event()
+
+    async def numbers() -> AsyncIterator[int]:
+        yield 0
+        await go_on.wait()
+        yield 1
+        yield 2
+
+    told: list[int | None] = []
+    async for item in with_pauses(numbers(), 0.05):
+        told.append(item)
+        if told[-2:] == [None, None]:
+            go_on.set()
+    assert told[:3] == [0, None, None]
+    assert [item for item in told if item is not None] == [0, 1, 2]
 
 
 async def test_an_error_of_the_source_is_passed_on() -> None:

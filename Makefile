@@ -11,8 +11,8 @@ PACKAGE := .$(EXTRAS:%=[%])
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_STAMP := $(BENCH_VENV)/.installed
-# TEST_ARGS="-n auto --dist loadfile" uses all cores; tests of a file share servers and browsers.
-TEST_ARGS ?=
+# All cores, as tests of a file share servers and browsers; `make test TEST_ARGS=` takes one.
+TEST_ARGS ?= -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 BENCH_ARGS ?=
 BENCH_RESULTS ?= .bench/results.json
 BENCH_NAME ?= cpu

@@ -367,6 +367,8 @@ class TestDoors:
             ({"language": "Klingon"}, "Klingon"),
             ({"detect_language": "xx"}, "xx"),
             ({"endpointing": "soon"}, "endpointing"),
+            ({"endpointing": "9" * 400}, "endpointing"),
+            ({"endpointing": "9" * 5000}, "endpointing"),
             ({"utterance_end_ms": "-1"}, "utterance_end_ms"),
             ({"interim_results": "maybe"}, "interim_results"),
             ({"callback": "https://evil.example"}, "callback"),

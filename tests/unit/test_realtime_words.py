@@ -119,7 +119,13 @@ class TestSettings:
         assert after.options().manual
 
     @pytest.mark.parametrize(
-        ("said", "silence_s", "padding_s"), [((0, 0), 0.1, 0.0), ((10**6, 10**6), 30.0, 5.0)]
+        ("said", "silence_s", "padding_s"),
+        [
+            ((0, 0), 0.1, 0.0),
+            ((10**6, 10**6), 30.0, 5.0),
+            # More than a float holds.
+            ((10**400, 10**400), 30.0, 5.0),
+        ],
     )
     def test_turns_out_of_our_bounds_are_the_nearest_within(
         self, said: tuple[int, int], silence_s: float, padding_s: float

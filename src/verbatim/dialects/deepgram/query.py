@@ -26,6 +26,8 @@ HOSTED: Final = re.compile(
     r"|meeting|nova|phonecall|video|voicemail|whisper)(-[^/]*)?"
 )
 """Names of hosted models, which mean the default model here."""
+MILLISECONDS: Final = re.compile(r"[0-9]{1,9}")
+"""Up to eleven days."""
 WHISPER_PREFIX: Final = "whisper-"
 WORDS_JOINT: Final = ", "
 QUIET_STEP_S: Final = 2.0
@@ -196,7 +198,11 @@ class LiveQuery(ListenQuery):
     @field_validator("endpointing")
     @classmethod
     def _ms_or_not(cls, value: str | None) -> str | None:
-        if value is not None and value.lower() not in {YES, NO} and not value.isdecimal():
+        if (
+            value is not None
+            and value.lower() not in {YES, NO}
+            and not MILLISECONDS.fullmatch(value)
+        ):
             raise ValueError("give milliseconds, or false")
         return value
 
@@ -247,7 +253,7 @@ class LiveQuery(ListenQuery):
         return LiveFormat(RAW_ENCODINGS[name], self.sample_rate, self.channels)
 
     def _turns(self) -> TurnDetection:
-        if self.endpointing is None or not self.endpointing.isdecimal():
+        if self.endpointing is None or not MILLISECONDS.fullmatch(self.endpointing):
             return TurnDetection()
         silence_s = int(self.endpointing) / MS_PER_S
         return TurnDetection(silence_s=min(max(silence_s, SHORTEST_SILENCE_S), LONGEST_SILENCE_S))

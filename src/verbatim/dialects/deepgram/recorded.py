@@ -126,6 +126,7 @@ def iso(moment: datetime) -> str:
 
 
 def _paragraphs(words: Sequence[Word]) -> JsonObject:
+    parts = paragraphs(words)
     told = [
         {
             "sentences": [{"text": joined(each), **_span(each)} for each in paragraph],
@@ -133,9 +134,9 @@ def _paragraphs(words: Sequence[Word]) -> JsonObject:
             "start": time(paragraph[0][0].start),
             "end": time(paragraph[-1][-1].end),
         }
-        for paragraph in paragraphs(words)
+        for paragraph in parts
     ]
-    texts = [joined([w for each in paragraph for w in each]) for paragraph in paragraphs(words)]
+    texts = [joined([w for each in paragraph for w in each]) for paragraph in parts]
     return {"transcript": "\n\n".join(texts), "paragraphs": told}
 
 

@@ -118,11 +118,10 @@ class Turns(BaseModel):
         """The same in our terms; what is out of our bounds becomes the nearest that is not."""
         if self.type == "semantic_vad":
             return TurnDetection(silence_s=PAUSE_OF_EAGERNESS_S[self.eagerness])
-        silence_s = self.silence_duration_ms / MS_PER_S
         return TurnDetection(
             threshold=self.threshold,
-            silence_s=min(max(silence_s, SHORTEST_SILENCE_S), LONGEST_SILENCE_S),
-            padding_s=min(self.prefix_padding_ms / MS_PER_S, LONGEST_PADDING_S),
+            silence_s=_seconds(self.silence_duration_ms, SHORTEST_SILENCE_S, LONGEST_SILENCE_S),
+            padding_s=_seconds(self.prefix_padding_ms, 0.0, LONGEST_PADDING_S),
         )
 
     def told(self) -> dict[str, Any]:
@@ -136,6 +135,11 @@ class Turns(BaseModel):
             "prefix_padding_ms": round(live.padding_s * MS_PER_S),
             "silence_duration_ms": round(live.silence_s * MS_PER_S),
         }
+
+
+def _seconds(ms: int, least_s: float, most_s: float) -> float:
+    # Bounded first: JSON may say more than any float holds.
+    return min(max(ms, least_s * MS_PER_S), most_s * MS_PER_S) / MS_PER_S
 
 
 class NoiseReduction(BaseModel):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 from tests.support.live_server import SPEECH, Hold, LiveServer, live_server, wait_until
@@ -36,6 +37,8 @@ from verbatim.domain.request import DecodeOptions, Script, Task, TranscriptionRe
 from verbatim.domain.transcript import Transcript
 from verbatim.engine.catalog import Catalog
 from verbatim.engine.fake import FakeEngine
+from verbatim.forwarding.back_end import BackEnd
+from verbatim.forwarding.back_ends import KNOWN_S, BackEnds
 from verbatim.forwarding.front_end import front_end_settings, open_front_end
 from verbatim.pipeline.service import Recording, TranscriptionService
 from verbatim.settings import Settings
@@ -357,3 +360,49 @@ def done() -> dict[str, object]:
         "warnings": [{"code": "from_the_future", "message": "?", "start": None, "end": None}],
     }
     return {"type": "done", "transcript": transcript}
+
+
+class Network:
+    """Back ends that are there or not; each request to one is noted."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.up: set[str] = set()
+        self.asked: list[str] = []
+        self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        known = [BackEnd(f"http://{name}", self.client) for name in ("one", "two")]
+        self.back_ends = BackEnds(known, lambda: self.now_s)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        if request.url.host not in self.up:
+            raise httpx.ConnectError("nobody there", request=request)
+        return httpx.Response(405)
+
+
+async def test_one_that_is_there_is_enough() -> None:
+    network = Network()
+    reason = await network.back_ends.obstacle()
+    assert reason is not None
+    assert "http://one" in reason
+    assert "http://two" in reason
+    network.up = {"two"}
+    network.now_s += KNOWN_S
+    assert await network.back_ends.obstacle() is None
+    await network.client.aclose()
+
+
+async def test_what_is_known_of_them_is_told_for_a_second() -> None:
+    network = Network()
+    together = await asyncio.gather(*(network.back_ends.obstacle() for _ in range(10)))
+    assert len(set(together)) == 1
+    assert network.asked == ["/v1/transcripts"] * 2
+    network.up, network.now_s = {"one", "two"}, KNOWN_S / 2
+    assert await network.back_ends.obstacle() is not None
+    for _ in range(2):
+        network.now_s += KNOWN_S
+        assert await network.back_ends.obstacle() is None
+    assert len(network.asked) <= 6
+    # The address that is not noted in logs, once it is known who they are.
+    assert network.asked[-1] == "/health"
+    await network.client.aclose()

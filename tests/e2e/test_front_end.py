@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 from tests.support.callers import get, send_bytes, send_form
-from tests.support.fake_process import ServerProcess, serving
+from tests.support.fake_process import VERBATIM, ServerProcess, server_process, serving
 from tests.support.live_server import SPEECH, LiveServer, live_server
 
 from verbatim.engine.fake import FakeEngine
@@ -31,7 +31,9 @@ def front(back_end: LiveServer) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[ServerProcess]:
-    with serving("--like", "zhtw", BACKEND_URL=NOBODY) as server:
+    # It is never ready.
+    command = [VERBATIM, "serve", "--like", "zhtw"]
+    with server_process(command, BACKEND_URL=NOBODY) as server:
         yield server
 
 
@@ -91,3 +93,12 @@ def test_it_says_clearly_that_none_can_be_reached(alone: ServerProcess) -> None:
         "backend_url to where it is.",
     }
     assert get("requests", f"{alone.url}/health").status == 200
+    ready = get("requests", f"{alone.url}/ready")
+    assert (ready.status, ready.body["reason"]) == (503, told.body["error"])
+    status = get("requests", f"{alone.url}/v1/server/status").body
+    assert (status["ready"], status["not_ready_reason"]) == (False, told.body["error"])
+
+
+def test_one_back_end_is_enough_to_be_ready(front: ServerProcess) -> None:
+    assert get("requests", f"{front.url}/ready").status == 200
+    assert get("requests", f"{front.url}/v1/server/status").body["ready"] is True

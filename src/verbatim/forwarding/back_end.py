@@ -29,6 +29,7 @@ from verbatim.stages.script import convert
 
 OUR_PATH: Final = "/v1/transcripts"
 OLDER_PATH: Final = "/transcribe/file"
+HEALTH_PATH: Final = "/health"
 CHECK_S: Final = 5.0
 FILE_NAME: Final = "recording"
 """What it is called here is nobody's business."""
@@ -59,18 +60,27 @@ class BackEnd:
         self._client = client
         self._is_ours: bool | None = None
 
-    async def check(self) -> None:
-        """Find out whether it is there, and what it is.
+    async def check(self) -> bool:
+        """Find out whether it is there, and whether it is one of ours.
 
         Raises:
-            UnreachableError: it is not.
+            UnreachableError: it is not there.
         """
-        with _as_unreachable():
-            answer = await self._client.get(self.url + OUR_PATH, timeout=CHECK_S)
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise UnreachableError(f"it answers with status {answer.status_code}")
-        # The address is there, if not for reading it.
-        self._is_ours = answer.status_code != HTTPStatus.NOT_FOUND
+        known = self._is_ours
+        # Where it is known, by the address that does not fill its log.
+        path = OUR_PATH if known is None else HEALTH_PATH
+        try:
+            with _as_unreachable():
+                answer = await self._client.get(self.url + path, timeout=CHECK_S)
+            if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise UnreachableError(f"it answers with status {answer.status_code}")
+        except UnreachableError:
+            self._is_ours = None
+            raise
+        if known is None:
+            # The address is there, if not for reading it.
+            known = self._is_ours = answer.status_code != HTTPStatus.NOT_FOUND
+        return known
 
     async def transcribe(
         self, source: Path | bytes, request: TranscriptionRequest
@@ -84,10 +94,9 @@ class BackEnd:
         fields = fields_of(request)
         self.in_use += 1
         try:
-            if self._is_ours is None:
-                await self.check()
+            is_ours = await self.check() if self._is_ours is None else self._is_ours
             with _as_unreachable(), _opened(source) as file:
-                if self._is_ours:
+                if is_ours:
                     async for event in self._ours(file, {**fields, "stream": ["true"]}):
                         yield event
                 else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,8 @@ from verbatim.domain.request import TranscriptionRequest
 from verbatim.forwarding.back_end import BackEnd, UnreachableError
 
 RETRY_S: Final = 10.0
+KNOWN_S: Final = 1.0
+"""For so long what was found out about the back ends is told again."""
 ELSEWHERE: Final = frozenset(
     {ErrorKind.OVERLOADED, ErrorKind.UNAVAILABLE, ErrorKind.STORAGE_FULL, ErrorKind.NOT_FOUND}
 )
@@ -29,10 +33,17 @@ class BackEnds:
 
     Args:
         back_ends: in the order in which they are preferred where they have equally much to do.
+        clock: seconds that only rise.
     """
 
-    def __init__(self, back_ends: Sequence[BackEnd]) -> None:
+    def __init__(
+        self, back_ends: Sequence[BackEnd], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._back_ends = tuple(back_ends)
+        self._clock = clock
+        self._looking = asyncio.Lock()
+        self._known: str | None = None
+        self._known_until_s = -math.inf
 
     async def check(self) -> None:
         """Look which of them are there, and log it."""
@@ -42,6 +53,27 @@ class BackEnds:
                 log.info("work is passed on", back_end=back_end.url)
             else:
                 log.warning("a back end cannot be reached", back_end=back_end.url, reason=obstacle)
+
+    async def obstacle(self) -> str | None:
+        """Why nothing can be passed on; None where one can be reached."""
+        async with self._looking:
+            if self._clock() >= self._known_until_s:
+                self._known = await self._look()
+                self._known_until_s = self._clock() + KNOWN_S
+            return self._known
+
+    async def _look(self) -> str | None:
+        """Ask all; the first that is there is enough."""
+        asked = [asyncio.create_task(_obstacle(back_end)) for back_end in self._back_ends]
+        try:
+            for answer in asyncio.as_completed(asked):
+                if await answer is None:
+                    return None
+        finally:
+            for task in asked:
+                task.cancel()
+        reasons = zip(self._back_ends, (task.result() for task in asked), strict=True)
+        return _none_of(f"{back_end.url} ({reason})" for back_end, reason in reasons)
 
     async def transcribe(
         self, source: Path | bytes, request: TranscriptionRequest
@@ -79,11 +111,14 @@ class BackEnds:
                 refusal = error
         if refusal is not None:
             raise refusal
-        raise UnavailableError(
-            f"No back end can be reached: {', '.join(obstacles)}. Start one, or set backend_url "
-            "to where it is.",
-            retry_after_s=RETRY_S,
-        )
+        raise UnavailableError(_none_of(obstacles), retry_after_s=RETRY_S)
+
+
+def _none_of(obstacles: Iterable[str]) -> str:
+    return (
+        f"No back end can be reached: {', '.join(obstacles)}. Start one, or set backend_url to "
+        "where it is."
+    )
 
 
 async def _obstacle(back_end: BackEnd) -> str | None:

@@ -56,7 +56,7 @@ async def open_front_end(
     async with httpx.AsyncClient(
         headers=headers, timeout=timeout, limits=limits, trust_env=False
     ) as client:
-        back_ends = BackEnds([BackEnd(url, client) for url in settings.backend_url])
+        back_ends = BackEnds([BackEnd(url, client) for url in settings.backend_url], clock)
         await back_ends.check()
         service = TranscriptionService(
             models=Residency(lambda name: name, _no_model),

@@ -59,6 +59,9 @@ class Elsewhere(Protocol):
     ) -> AsyncGenerator[TranscriptionEvent]:
         """As `pipeline.transcribe`, on whichever of them will do."""
 
+    async def obstacle(self) -> str | None:
+        """Why none of them will do; None where one will."""
+
 
 class TranscriptionService:
     """Admits, joins, runs and cancels transcriptions.
@@ -164,6 +167,10 @@ class TranscriptionService:
     def pass_on_to(self, elsewhere: Elsewhere) -> None:
         """From now on no model of this server is used for recordings."""
         self._elsewhere = elsewhere
+
+    async def obstacle(self) -> str | None:
+        """What keeps all recordings from being transcribed; None where nothing does."""
+        return None if self._elsewhere is None else await self._elsewhere.obstacle()
 
     async def start(
         self,

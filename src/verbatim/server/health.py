@@ -38,13 +38,13 @@ class Readiness:
         self.default: EngineDescription | None = None
         """The default model, once it is loaded."""
 
-    def obstacle(self) -> str | None:
+    async def obstacle(self) -> str | None:
         """What keeps requests away; None where nothing does."""
         if self._drain.draining:
             return "The server is stopping."
         if self._context.settings.preload and self.default is None:
             return "The model is being loaded."
-        return None
+        return await self._context.service.obstacle()
 
     def model(self) -> EngineDescription | None:
         """The default model, or whichever is loaded, or none."""
@@ -130,8 +130,8 @@ def operation_routes(
         )
 
     async def ready() -> Response:
-        """Whether to send requests here: 503 while the model is loaded, and while stopping."""
-        if (obstacle := readiness.obstacle()) is None:
+        """Whether to send requests here: 503 while nothing can be done, and while stopping."""
+        if (obstacle := await readiness.obstacle()) is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse(
             {"status": "not ready", "reason": obstacle},

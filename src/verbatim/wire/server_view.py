@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 
@@ -30,7 +30,7 @@ def _zero() -> float:
     return 0.0
 
 
-def _nothing() -> None:
+async def _nothing() -> None:
     return None
 
 
@@ -52,6 +52,6 @@ class ServerView:
 
     version: str = ""
     uptime_s: Callable[[], float] = _zero
-    obstacle: Callable[[], str | None] = _nothing
+    obstacle: Callable[[], Awaitable[str | None]] = _nothing
     draining: Callable[[], bool] = _no
     totals: Callable[[], Totals] = Totals

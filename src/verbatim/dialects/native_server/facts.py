@@ -46,13 +46,17 @@ class Facts:
         self._meter = ProcessorMeter(hardware.cores, context.clock)
         self._gpus = GpuWatch(context.clock)
 
-    def status(self, residents: Iterable[ResidentModel]) -> StatusBody:
-        """How the server is."""
+    def status(self, residents: Iterable[ResidentModel], obstacle: str | None) -> StatusBody:
+        """How the server is.
+
+        Args:
+            residents: the models in memory.
+            obstacle: what keeps requests away; None where nothing does.
+        """
         context = self._context
         loaded = {resident.name: resident for resident in residents}
         default = default_name(context)
         model = loaded[default].description if default in loaded else None
-        obstacle = context.server.obstacle()
         totals = context.server.totals()
         load, live = context.service.load(), context.service.live.load()
         factor = totals.real_time_factor

@@ -95,7 +95,8 @@ class _ServerRoutes:
         if self._facts is None:
             self._facts = Facts(self._context, await asyncio.to_thread(measure_hardware))
         residents = self._context.service.resident_models()
-        return await asyncio.to_thread(self._facts.status, residents)
+        obstacle = await self._context.server.obstacle()
+        return await asyncio.to_thread(self._facts.status, residents, obstacle)
 
     async def models(self) -> ModelListBody:
         """The models on this machine, loaded or not, and those that can be fetched by name."""

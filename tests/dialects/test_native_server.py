@@ -67,7 +67,7 @@ def test_the_status_tells_what_there_is(server: LiveServer, client: httpx.Client
     assert (told["ready"], told["not_ready_reason"], told["draining"]) == (True, None, False)
     assert (told["default_model"], told["demo"]) == (DEMO, True)
     assert (told["device"], told["compute_type"]) == ("cpu", "float32")
-    assert told["queue"] == {"running": 0, "waiting": 0, "max_running": 16, "max_waiting": 64}
+    assert told["queue"] == {"running": 0, "waiting": 0, "max_running": 16, "max_waiting": 240}
     assert told["live"] == {"sessions": 0, "max_sessions": 64}
     memory = told["memory"]
     assert 10e6 < memory["server_bytes"] < memory["machine_total_bytes"]

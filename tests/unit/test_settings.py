@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from verbatim.cli.main import app
@@ -185,3 +186,18 @@ def test_bad_settings_are_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None
     result = CliRunner().invoke(app, ["settings"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: These settings do not fit: port:")
+
+
+def test_a_user_without_a_name_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(path: Path) -> Path:
+        if path.parts[:1] == ("~",):
+            raise RuntimeError("Could not determine home directory.")
+        return path
+
+    for name in ("HOME", "XDG_DATA_HOME", "VERBATIM_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert Settings().data_dir == Path("/.local/share/verbatim")
+    monkeypatch.setenv("VERBATIM_DATA_DIR", "~/data")
+    with pytest.raises(ValidationError, match="no home folder"):
+        Settings()

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from verbatim.cli.console import say_warning
 from verbatim.older_servers import read_variables
 from verbatim.settings import Settings, flag, unknown_variables, variable
+from verbatim.settings.home import home_folder
 
 _KIND_WORDS: Final = {bool: "BOOL", int: "INTEGER", float: "NUMBER", Path: "PATH"}
 
@@ -59,7 +60,7 @@ def default_text(field: FieldInfo) -> str:
         return ",".join(map(str, default))
     if isinstance(default, Path):
         # Where the home folder is concerns nobody else.
-        home = Path.home()
+        home = home_folder()
         return f"~/{default.relative_to(home)}" if default.is_relative_to(home) else str(default)
     if isinstance(default, bool):
         return str(default).lower()

@@ -37,6 +37,7 @@ from verbatim.engine.model_folder import (
     WEIGHTS_FILE,
     folder_problem,
 )
+from verbatim.settings.home import home_folder
 
 DEFAULT_ENDPOINT: Final = "https://huggingface.co"
 HUB_UNREACHABLE: Final = "hub_unreachable"
@@ -67,7 +68,7 @@ class HubConfig:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, offline: bool) -> HubConfig:
         """Read HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE."""
-        base = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = environment.get("XDG_CACHE_HOME") or home_folder() / ".cache"
         home = Path(environment.get("HF_HOME") or Path(base) / "huggingface").expanduser()
         cache = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
         return cls(

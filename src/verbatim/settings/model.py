@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from verbatim.domain.addresses import checked_name, checked_origin, checked_url
 from verbatim.older_servers import LikeName
+from verbatim.settings.home import expanded, home_folder
 from verbatim.settings.sources import ENV_PREFIX, OlderVariables, Profile, config_file
 
 MIB = 1024 * 1024
@@ -33,11 +34,11 @@ def _split_commas(value: object) -> object:
 Url: TypeAlias = Annotated[str, AfterValidator(checked_url)]
 Origin: TypeAlias = Annotated[str, AfterValidator(checked_origin)]
 HostName: TypeAlias = Annotated[str, AfterValidator(checked_name)]
-UserPath: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
+UserPath: TypeAlias = Annotated[Path, AfterValidator(expanded)]
 
 
 def _default_data_dir() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    base = os.environ.get("XDG_DATA_HOME") or home_folder() / ".local" / "share"
     return Path(base) / "verbatim"
 
 
@@ -265,7 +266,7 @@ class Settings(BaseSettings):
         16, gt=0, description="Transcriptions that run at the same time; others wait."
     )
     max_waiting: int = Field(
-        64, ge=0, description="Transcriptions that may wait; more are told to come back (429)."
+        240, ge=0, description="Transcriptions that may wait; more are told to come back (429)."
     )
 
     # Live speech

@@ -149,7 +149,7 @@ async def test_none_can_be_reached() -> None:
 async def test_one_that_says_nothing_is_given_up(
     back_end: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verbatim.forwarding.back_end.CHECK_S", 0.2)
+    monkeypatch.setattr("verbatim.forwarding.back_end.CHECK_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with front_end(url) as service:
@@ -163,7 +163,7 @@ async def test_one_that_is_silent_for_too_long(tmp_path: Path) -> None:
     hold = Hold()
     options = {"heartbeat_s": 60.0}
     with live_server(tmp_path, FakeEngine(interruption=hold), options) as server:
-        async with front_end(server.url, backend_silence_s=0.3) as service:
+        async with front_end(server.url, backend_silence_s=1.5) as service:
             with pytest.raises(UnavailableError, match="it does not answer"):
                 await transcript_of(service)
         await asyncio.to_thread(wait_until, lambda: hold.cancelled == 1)
@@ -173,9 +173,9 @@ async def test_a_back_end_that_works_for_long_is_heard(tmp_path: Path) -> None:
     hold = Hold()
     options = {"heartbeat_s": 0.1}
     with live_server(tmp_path, FakeEngine(interruption=hold), options) as server:
-        async with front_end(server.url, backend_silence_s=1.0) as service:
+        async with front_end(server.url, backend_silence_s=2.0) as service:
             task = asyncio.create_task(transcript_of(service))
-            await asyncio.sleep(2)
+            await asyncio.sleep(3)
             hold.release()
             assert (await task).text
 

@@ -151,7 +151,8 @@ def test_who_joined_goes_on_when_the_first_leaves(tmp_path: Path) -> None:
                 first.sendall(upload_head(len(BODY)) + BODY)
                 wait_until(lambda: hold.held == 1)
                 second.sendall(upload_head(len(BODY)) + BODY)
-                wait_until(lambda: server.drain.running == 2)
+                in_flight = server.context.service._in_flight
+                wait_until(lambda: [work.followers for work in in_flight.values()] == [2])
             wait_until(lambda: server.drain.running == 1)
             hold.release()
             assert read_answer(second)[0] == 200

@@ -35,7 +35,7 @@ PAUSE_VARIABLE = "FAKE_ENGINE_S"
 UNTIL_VARIABLE = "FAKE_ENGINE_UNTIL"
 ROOT = Path(__file__).parents[2]
 VERBATIM = str(Path(sys.executable).with_name("verbatim"))
-READY_S = 60.0
+READY_S = 120.0
 
 
 @dataclass

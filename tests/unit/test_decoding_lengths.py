@@ -154,3 +154,11 @@ def test_a_result_does_not_depend_on_what_shares_its_batch() -> None:
     together = run(decoder(ScriptedModel(doubtful_when_short(8, 17))), windows)
     alone = [run(decoder(ScriptedModel(doubtful_when_short(8, 17))), [each])[0] for each in windows]
     assert together == alone
+
+
+def test_a_trial_computes_once_at_the_shortest_length_whatever_comes_out() -> None:
+    model = ScriptedModel(lambda heard, temperature: said("", 0.0, 1.0))
+    decoder(model).try_out()
+    [[encoded]] = model.encoded
+    assert encoded.length_s == SHORT_LENGTHS_S[0]
+    assert model.generated == [((encoded,), 0.0)]

@@ -13,11 +13,19 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import BadRequestError
 from verbatim.domain.request import DecodeOptions, Task
 from verbatim.domain.transcript import Segment, WindowResult
-from verbatim.domain.units import FRAMES_PER_SECOND, HOP_SAMPLES, MAX_TOKENS, TIME_STEP_S
+from verbatim.domain.units import (
+    FRAMES_PER_SECOND,
+    HOP_SAMPLES,
+    MAX_TOKENS,
+    SAMPLE_RATE_HZ,
+    TIME_STEP_S,
+)
 from verbatim.engine.batching import search_options
 from verbatim.engine.features import FeatureExtractor, Mel, stack
 from verbatim.engine.lengths import FULL_LENGTH_S, length_for
@@ -37,6 +45,8 @@ from verbatim.stages.segments import Split, TimedTokens, split_at_timestamps
 from verbatim.stages.short_context import LEAST_LANGUAGE_PROBABILITY, doubt
 
 ENGLISH: Final = "en"
+TRIAL: Final = DecodeOptions(language=ENGLISH, beam_size=1, temperatures=(0.0,), max_new_tokens=1)
+"""As little work as shows whether a device works."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +135,12 @@ class Decoder:
     def make_ready(self, window: Window) -> ReadyWindow:
         """What of a window's work needs no device; blocks, and any thread may do it."""
         return ReadyWindow(window, self._features.columns(window.samples))
+
+    def try_out(self) -> None:
+        """Compute a little with the whole model; blocks. What is missing or broken shows here."""
+        ready = self.make_ready(Window(np.zeros(SAMPLE_RATE_HZ, np.int16), options=TRIAL))
+        rows, encoded = self._encode([ready], [0], self._lengths_s[0])
+        self._attempts(rows, encoded, TRIAL.temperatures[0])
 
     def run(self, windows: Sequence[ReadyWindow]) -> list[WindowResult]:
         """Decode one batch; blocks. Results in the windows' order.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,9 +19,7 @@ import numpy as np
 
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import ModelUnavailableError
-from verbatim.domain.request import DecodeOptions
 from verbatim.domain.transcript import TranscriptWarning, WarningCode, WindowResult
-from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.cpu_encoder import EncoderSpec, find_encoder
 from verbatim.engine.cuda_libraries import load_cuda_libraries
 from verbatim.engine.decoding import Decoder
@@ -41,8 +40,6 @@ CUDA_BATCH_WINDOWS: Final = 16
 
 _THREADS: Final = ((4, 1), (8, 2), (sys.maxsize, 4))
 """Up to so many cores, so many threads to a worker."""
-TRIAL: Final = DecodeOptions(language="en", temperatures=(0.0,), max_new_tokens=1)
-"""As little work as shows whether a device works."""
 _PREFERRED_ON_CUDA: Final = ("float16", "bfloat16", "int8_float16", "int8_float32", "float32")
 _PREFERRED_ON_CPU: Final = ("int8_float32", "int8", "float32")
 
@@ -145,32 +142,27 @@ class LocalEngine:
         compute_type = _compute_type(device, options)
         on_cpu = device == "cpu"
         workers, threads = _parallel(options, usable_cores()) if on_cpu else (1, 0)
-        model = ctranslate2.models.Whisper(
-            str(folder),
-            device=device,
-            device_index=list(options.device_indexes),
-            compute_type=compute_type,
-            inter_threads=workers,
-            intra_threads=threads,
-        )
-        encoder, encode = CTRANSLATE2, None
-        if on_cpu:
-            width = read_weights(folder / WEIGHTS_FILE, "encoder/layer_norm/")["gamma"].size
-            spec = EncoderSpec(
-                folder, name, str(model.compute_type), workers * threads, model.n_mels, width
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenizer") as beside:
+            reading = beside.submit(WhisperTokenizer.load, folder)
+            model = ctranslate2.models.Whisper(
+                str(folder),
+                device=device,
+                device_index=list(options.device_indexes),
+                compute_type=compute_type,
+                inter_threads=workers,
+                intra_threads=threads,
             )
-            remembered = RememberedMeasurements(options.data_dir) if options.data_dir else None
-            encoder, encode = find_encoder(
-                spec, options.encoder, partial(_encode, model), remembered, ctranslate2.__version__
-            )
-        tokenizer = WhisperTokenizer.load(folder)
+            encoder, encode = CTRANSLATE2, None
+            if on_cpu:
+                encoder, encode = _cpu_encoder(folder, name, options, model, workers * threads)
+            tokenizer = reading.result()
         features = FeatureExtractor(model.n_mels)
         batch = options.batch_size or (CPU_BATCH_WINDOWS if on_cpu else CUDA_BATCH_WINDOWS)
         languages = tokenizer.languages if model.is_multilingual else ("en",)
         lengths_s = SHORT_LENGTHS_S if options.short_context else FULL_LENGTH_S
         decoder = Decoder(_Model(model, encode, workers), tokenizer, features, languages, lengths_s)
         # Missing GPU libraries only show when something is computed.
-        decoder.run([decoder.make_ready(Window(np.zeros(SAMPLE_RATE_HZ, np.int16), options=TRIAL))])
+        decoder.try_out()
         return cls(
             model,
             decoder,
@@ -282,6 +274,17 @@ class _Model:
             encoded, list(start_sequence), [list(row) for row in text_tokens], list(num_frames)
         )
         return found
+
+
+def _cpu_encoder(
+    folder: Path, name: str, options: LoadOptions, model: Any, threads: int
+) -> tuple[str, Encode | None]:
+    """What encodes on a CPU; see `find_encoder`."""
+    width = read_weights(folder / WEIGHTS_FILE, "encoder/layer_norm/")["gamma"].size
+    spec = EncoderSpec(folder, name, str(model.compute_type), threads, model.n_mels, width)
+    remembered = RememberedMeasurements(options.data_dir) if options.data_dir else None
+    standing = partial(_encode, model)
+    return find_encoder(spec, options.encoder, standing, remembered, ctranslate2.__version__)
 
 
 def _encode(model: Any, mel: Array, *, alone: bool = True) -> Array:

@@ -37,8 +37,12 @@ from verbatim.pipeline.strategies import decode_sequential
 from verbatim.pipeline.threads import ReadAhead
 
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
-OWN_FEATURES_AT_LEAST = 0.9
-"""Share of the recordings of one window that must agree with each side's own features too."""
+OWN_FEATURES_AT_LEAST = 0.8
+"""Share of the recordings of one window that must agree with each side's own features too.
+
+Both are off from those in double precision by 1e-7 on average, each in its own way; that is enough
+for a number to be rounded to another int8, and for a beam of a small model to take another turn.
+"""
 
 Decoded = list[tuple[float, float, tuple[int, ...]]]
 

@@ -35,8 +35,6 @@ from verbatim.engine.frames import (
 )
 from verbatim.engine.protocol import Engine
 
-M_ARENA_MAX: Final = -8
-"""How many heaps there may be (glibc's `malloc.h`)."""
 PR_SET_PDEATHSIG: Final = 1
 """Of Linux's prctl(2): the signal that a process gets when its parent ends."""
 
@@ -72,7 +70,6 @@ def serve(descriptor: int, load: Load, prepare: Callable[[], None] = lambda: Non
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable(all_threads=False)
     _die_with_parent()
-    _share_one_heap()
     prepare()
     connection = socket.socket(fileno=descriptor)
     try:
@@ -181,17 +178,6 @@ def _die_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _share_one_heap() -> None:
-    """Have all threads allocate from one heap.
-
-    With a heap for each thread, glibc keeps what each of them has freed from the others: a process
-    with tiny held 600 MB after a long recording instead of 430, and was no faster.
-    """
-    if sys.platform == "linux":
-        with suppress(AttributeError):  # musl has but one
-            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def _end() -> NoReturn:

@@ -38,10 +38,11 @@ from verbatim.pipeline.threads import ReadAhead
 
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
 OWN_FEATURES_AT_LEAST = 0.8
-"""Share of the recordings of one window that must agree with each side's own features too.
+"""Share of the recordings of one window whose int8 results agree with each side's own features.
 
-Both are off from those in double precision by 1e-7 on average, each in its own way; that is enough
-for a number to be rounded to another int8, and for a beam of a small model to take another turn.
+In float32 all must. Both sides' features are off from those in double precision by 1e-7 on average,
+each in its own way: enough for a number to be rounded to another int8, and for the small model to
+take another turn.
 """
 
 Decoded = list[tuple[float, float, tuple[int, ...]]]
@@ -66,16 +67,32 @@ def files() -> list[tuple[str, Samples]]:
     return [(name, to_samples(to_pcm(samples))) for name, samples in (*spoken, *made)]
 
 
-@pytest.fixture(scope="module")
-def engine() -> LocalEngine:
-    options = LoadOptions(device="cpu", cpu_threads=1, short_context=False, encoder="ctranslate2")
-    return LocalEngine.load(MODEL, "verbatim-demo", options)
+def load(compute_type: str) -> tuple[LocalEngine, WhisperModel]:
+    """The demo model, ours and theirs; one thread for each, since both work at the same time."""
+    options = LoadOptions(
+        device="cpu",
+        cpu_threads=1,
+        short_context=False,
+        encoder="ctranslate2",
+        compute_type=compute_type,
+    )
+    theirs = WhisperModel(str(MODEL), device="cpu", compute_type=compute_type, cpu_threads=1)
+    return LocalEngine.load(MODEL, "verbatim-demo", options), theirs
 
 
 @pytest.fixture(scope="module")
-def reference() -> WhisperModel:
-    # One thread for each, since both work at the same time.
-    return WhisperModel(str(MODEL), device="cpu", compute_type="int8", cpu_threads=1)
+def loaded() -> tuple[LocalEngine, WhisperModel]:
+    return load("int8")
+
+
+@pytest.fixture
+def engine(loaded: tuple[LocalEngine, WhisperModel]) -> LocalEngine:
+    return loaded[0]
+
+
+@pytest.fixture
+def reference(loaded: tuple[LocalEngine, WhisperModel]) -> WhisperModel:
+    return loaded[1]
 
 
 async def ours(engine: LocalEngine, samples: Samples, options: DecodeOptions) -> Decoded:
@@ -172,6 +189,27 @@ async def test_tokens_and_times_are_equal(
     short = [name for name, samples in recordings if len(samples) <= WINDOW_SAMPLES]
     apart = [name for name in differing if name in short]
     assert len(apart) <= (1 - OWN_FEATURES_AT_LEAST) * len(short), apart
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("beam_size", [1, 5])
+async def test_in_float32_they_are_equal_with_own_features_too(beam_size: int) -> None:
+    engine, reference = load("float32")
+    options = DecodeOptions(
+        beam_size=beam_size, temperatures=(0.0,), gates=Gates(sure_no_speech=None)
+    )
+    short = [each for each in files() if len(each[1]) <= WINDOW_SAMPLES]
+    assert len(short) >= 30
+    differing: list[str] = []
+    for name, samples in short:
+        found, expected = await asyncio.gather(
+            ours(engine, samples, options),
+            asyncio.to_thread(theirs, reference, samples, options),
+        )
+        if not same(found, expected):
+            differing.append(name)
+    await engine.aclose()
+    assert differing == []
 
 
 EXACT = DecodeOptions(beam_size=1, temperatures=(0.0,), gates=Gates(sure_no_speech=None))

@@ -183,5 +183,4 @@ async def test_health_answers_while_every_place_is_taken(server: ServerProcess) 
         for task in work:
             assert task.result().text
     assert len(took_s) >= 10
-    # The few slowest are the machine's affair.
-    assert sorted(took_s)[int(0.9 * (len(took_s) - 1))] < SLOWEST_HEALTH_S
+    assert sorted(took_s)[int(0.99 * (len(took_s) - 1))] < SLOWEST_HEALTH_S

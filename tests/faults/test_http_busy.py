@@ -63,8 +63,7 @@ async def test_fifty_at_once_all_end_and_health_answers_meanwhile(tmp_path: Path
             else:
                 assert int(answer.headers["retry-after"]) >= 1
                 assert error_of(answer.json())["code"] == "overloaded"
-        # The few slowest are the machine's affair.
-        assert sorted(health_s)[int(0.9 * (len(health_s) - 1))] < 1.0
+        assert sorted(health_s)[int(0.99 * (len(health_s) - 1))] < 1.0
 
 
 def test_a_full_queue_refuses_and_takes_work_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,12 +97,14 @@ def test_what_takes_longer_than_the_drain_time_is_told_so(tmp_path: Path) -> Non
         fake_server(FOREVER_S, VERBATIM_DRAIN_S="0.5", VERBATIM_SPOOL_DIR=str(tmp_path)) as server,
         posting(server) as request,
     ):
+        started = time.monotonic()
         server.signal(signal.SIGTERM)
         answer = request.result()
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
         error_of(answer.json())
         assert server.exit_status() == 0
+        assert time.monotonic() - started < 15
         assert spooled(tmp_path) == []
 
 
@@ -114,7 +117,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         server.signal(signal.SIGTERM)
         server.told("stopping")
         server.signal(signal.SIGTERM)
-        assert server.exit_status() == 130
+        assert server.exit_status(5) == 130
         request.join(PATIENCE_S)
         assert request.failed
         assert spooled(tmp_path) == []
@@ -128,7 +131,7 @@ def test_an_interrupted_idle_server_ends_soon() -> None:
         assert line["status"] == 200
         assert line["request_id"]
         server.signal(signal.SIGINT)
-        assert server.exit_status() == 0
+        assert server.exit_status(5) == 0
 
 
 def test_a_killed_server_s_spool_is_removed_by_the_next(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_head_that_comes_in_drops_has_no_more_time(impatient: LiveServer) -> N
         while time.monotonic() < began_s + PATIENCE_S:
             connection.sendall(b"X")
             time.sleep(0.02)
-    assert time.monotonic() < began_s + PATIENCE_S / 2
+    assert time.monotonic() < began_s + 5
 
 
 def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(

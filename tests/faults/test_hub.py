@@ -39,8 +39,7 @@ from verbatim.engine.known_models import find_known
 from verbatim.settings import load_settings
 
 REPOSITORY = "someone/whisper-ct2"
-NOTICED_S = 20.0
-"""Three seconds where nothing else runs, and far less than what they wait for."""
+NOTICED_S = 3.0
 HANGS_S = 60.0
 Network: TypeAlias = Callable[[], contextlib.AbstractContextManager[str]]
 """Makes a hub that does not answer, for a time; gives its address."""

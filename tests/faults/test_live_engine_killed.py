@@ -19,6 +19,9 @@ RATE = 16_000
 SPOKEN_S = 24.0
 PROCESS_READY = "a model's process is ready"
 MOST_ERRORS = 0.1
+MOST_PAUSE_S = 20.0
+"""Until the next text. It is about as long as a process that is kept ready takes to load the model:
+0.9 s for the demo model where nothing else runs, several times that beside other tests."""
 
 
 @pytest.fixture(name="server")
@@ -64,8 +67,9 @@ def test_a_kill_in_the_middle_of_speech_loses_no_word(server: ServerProcess) -> 
         while not client.hear_until("text")["committed"]:
             pass
         os.kill(pid, signal.SIGKILL)
-        # It takes as long as the model takes to load: 1.6 s where nothing else runs.
+        killed_s = time.monotonic()
         client.hear_until("text")
+        assert time.monotonic() - killed_s < MOST_PAUSE_S
         told = [*client.messages, *client.hear_all()]
         speaking.join()
     check_promises([m for m in told if "seq" in m])

@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -243,7 +244,10 @@ def test_who_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
         asking.start()
         assert gone.wait(TIMEOUT_S)
         asking.join()
+        # And nobody else had to wait for it.
+        began_s = time.monotonic()
         assert answers(server)
+        assert time.monotonic() - began_s < 5
 
 
 def test_no_event_says_more_than_it_should(server: LiveServer) -> None:

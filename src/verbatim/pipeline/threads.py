@@ -108,10 +108,11 @@ class ReadAhead(Generic[T]):
     def _pump(self, iterator: Iterator[T]) -> None:
         while True:
             self._free.acquire()
-            if self._stopped.is_set():
-                return
             try:
                 with self._turn():
+                    # Looked at last: nobody may want it any more when the turn comes.
+                    if self._stopped.is_set():
+                        return
                     item = next(iterator)
             except StopIteration:
                 return

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from tests.support.odd_worker import __file__ as odd_worker
+from tests.support.speech import samples_of
 
 import verbatim
-from verbatim.domain.audio import Window
+from verbatim.domain.audio import Window, to_pcm
 from verbatim.domain.errors import (
     BadRequestError,
     InternalError,
@@ -30,7 +31,9 @@ from verbatim.domain.errors import (
 )
 from verbatim.domain.request import DecodeOptions
 from verbatim.engine.child import Child, ChildLimits, resident_bytes
-from verbatim.engine.frames import WorkerSpec
+from verbatim.engine.encoder_choice import CTRANSLATE2
+from verbatim.engine.fake import FAKE_DESCRIPTION
+from verbatim.engine.frames import Load, Prepare, WorkerSpec
 from verbatim.engine.process import (
     LONGEST_PAUSE_S,
     START_TRIES,
@@ -39,9 +42,9 @@ from verbatim.engine.process import (
     Supervision,
     pause_s,
 )
-from verbatim.engine.protocol import WindowsLostError
+from verbatim.engine.protocol import LoadOptions, WindowsLostError
 from verbatim.engine.spare import Spare
-from verbatim.engine.worker import import_local, load_local
+from verbatim.engine.worker import LocalLoader
 
 ROOT = Path(__file__).parents[2]
 MODEL = Path(verbatim.__file__).parent / "assets" / "demo-model"
@@ -419,6 +422,25 @@ async def test_a_process_is_kept_ready_and_takes_the_place_of_one_that_died() ->
         assert await spare_of(engine) not in {before, spare}
 
 
+async def test_the_process_that_is_kept_prepares_the_model_and_tries_it_no_more(
+    tmp_path: Path,
+) -> None:
+    notes = tmp_path / "notes"
+    async with odd_engine(f"note {notes}", supervision=WITH_SPARE) as engine:
+        before, spare = pid_of(engine), await spare_of(engine)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(notes.read_text().splitlines()) < 2:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        os.kill(before, signal.SIGKILL)
+        await until_other(engine, before)
+        done = notes.read_text().splitlines()[:3]
+    assert done == [
+        f"{before} loads",
+        f"{spare} prepares {FAKE_DESCRIPTION.encoder}",
+        f"{spare} loads again",
+    ]
+
+
 async def test_where_the_process_that_was_kept_is_dead_too_another_is_begun() -> None:
     async with odd_engine(supervision=WITH_SPARE) as engine:
         before, spare = pid_of(engine), await spare_of(engine)
@@ -462,9 +484,24 @@ def test_a_library_that_is_missing_is_told_when_a_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "verbatim.engine.local", None)
-    import_local()
+    loader = LocalLoader()
+    loader.begin()
     with pytest.raises(ImportError):
-        load_local(WorkerSpec(MODEL, "demo"))
+        loader.load(Load(WorkerSpec(MODEL, "demo")))
+
+
+async def test_what_was_prepared_changes_no_result() -> None:
+    spec = WorkerSpec(MODEL, "demo", LoadOptions(device="cpu"))
+    plain, prepared = LocalLoader(), LocalLoader()
+    prepared.prepare(Prepare(spec, CTRANSLATE2))
+    spoken = Window(to_pcm(samples_of("en-01")))
+    results = []
+    for demand, loader in ((Load(spec), plain), (Load(spec, tried=True), prepared)):
+        engine = loader.load(demand)
+        results.append(await engine.run([spoken]))
+        await engine.aclose()
+    assert results[0] == results[1]
+    assert results[0][0].segments
 
 
 def own_workers() -> list[int]:

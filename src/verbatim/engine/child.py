@@ -24,7 +24,9 @@ from verbatim.engine.frames import (
     Failed,
     FrameError,
     Job,
+    Load,
     LoadFailed,
+    Prepare,
     Ready,
     Withdraw,
     Withdrawn,
@@ -116,8 +118,21 @@ class Child:
                 raise
         return cls(process, reader, writer, limits)
 
-    async def load(self, spec: WorkerSpec) -> EngineDescription:
+    async def prepare(self, spec: WorkerSpec, encoder: str) -> None:
+        """Tell which model may be asked for; once, before `load`. Does not wait for what it does.
+
+        Args:
+            spec: the model.
+            encoder: that it was loaded with, see `EngineDescription.encoder`.
+        """
+        await self._send(Prepare(spec, encoder))
+
+    async def load(self, spec: WorkerSpec, *, tried: bool = False) -> EngineDescription:
         """Have the model loaded; once. The process is ended where that fails.
+
+        Args:
+            spec: the model.
+            tried: see `Load`.
 
         Raises:
             VerbatimError: the model cannot be loaded; another try would fail as well.
@@ -125,7 +140,7 @@ class Child:
         """
         try:
             async with asyncio.timeout(self._limits.start_s):
-                await self._send(spec)
+                await self._send(Load(spec, tried))
                 return await self._loaded
         except BaseException as error:
             await self.kill()

@@ -38,6 +38,30 @@ class WorkerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """A model that may be asked for, to the child, before it is.
+
+    Attributes:
+        encoder: that it was loaded with, see `EngineDescription.encoder`.
+    """
+
+    spec: WorkerSpec
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The model that is asked for, to the child; once.
+
+    Attributes:
+        tried: a process that did the same worked, so that nobody needs to wait for a trial.
+    """
+
+    spec: WorkerSpec
+    tried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Windows to decode, to the child."""
 
@@ -53,7 +77,7 @@ class Withdraw:
 
 
 Demand: TypeAlias = Job | Withdraw
-"""What a parent says after the `WorkerSpec`."""
+"""What a parent says after `Load`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from verbatim.engine.hardware import usable_cores
 from verbatim.engine.lengths import FULL_LENGTH_S, SHORT_LENGTHS_S
 from verbatim.engine.model import Alignment, Array, Generation, SearchOptions, Storage
 from verbatim.engine.model_folder import WEIGHTS_FILE
+from verbatim.engine.prepared import NOTHING_PREPARED, Prepared
 from verbatim.engine.protocol import EngineDescription, LoadOptions
 from verbatim.engine.tokenizer import WhisperTokenizer
 from verbatim.engine.weights import read_weights
@@ -95,11 +96,19 @@ class LocalEngine:
         name: str,
         options: LoadOptions | None = None,
         warnings: tuple[TranscriptWarning, ...] = (),
+        prepared: Prepared = NOTHING_PREPARED,
     ) -> LocalEngine:
         """Load a CTranslate2 Whisper folder and try it once. Blocks for seconds.
 
         Where CUDA was asked for, or found, and does not work, the model goes to the CPU and every
         transcript says so.
+
+        Args:
+            folder: of the model.
+            name: under which it was asked for.
+            options: where and how.
+            warnings: for every transcript made with it.
+            prepared: what was done beforehand.
 
         Raises:
             ModelUnavailableError: the folder cannot be loaded, or the device cannot do what was
@@ -112,7 +121,7 @@ class LocalEngine:
         if wanted == "cuda":
             load_cuda_libraries()
             try:
-                return cls._load_on("cuda", folder, name, options, warnings)
+                return cls._load_on("cuda", folder, name, options, warnings, prepared)
             except (RuntimeError, ValueError) as error:
                 fallback = TranscriptWarning(
                     WarningCode.DEVICE_FALLBACK,
@@ -124,7 +133,7 @@ class LocalEngine:
         if wanted == "cuda" and "float16" in options.compute_type:
             on_cpu = replace(on_cpu, compute_type="auto")
         try:
-            return cls._load_on("cpu", folder, name, on_cpu, warnings)
+            return cls._load_on("cpu", folder, name, on_cpu, warnings, prepared)
         except (RuntimeError, ValueError) as error:
             raise ModelUnavailableError(
                 f"The model {name!r} cannot be loaded: {_first_line(error)}"
@@ -138,12 +147,13 @@ class LocalEngine:
         name: str,
         options: LoadOptions,
         warnings: tuple[TranscriptWarning, ...],
+        prepared: Prepared,
     ) -> LocalEngine:
         compute_type = _compute_type(device, options)
         on_cpu = device == "cpu"
         workers, threads = _parallel(options, usable_cores()) if on_cpu else (1, 0)
         with ThreadPoolExecutor(1, thread_name_prefix="tokenizer") as beside:
-            reading = beside.submit(WhisperTokenizer.load, folder)
+            reading = beside.submit(lambda: prepared.tokenizer or WhisperTokenizer.load(folder))
             model = ctranslate2.models.Whisper(
                 str(folder),
                 device=device,
@@ -162,7 +172,8 @@ class LocalEngine:
         lengths_s = SHORT_LENGTHS_S if options.short_context else FULL_LENGTH_S
         decoder = Decoder(_Model(model, encode, workers), tokenizer, features, languages, lengths_s)
         # Missing GPU libraries only show when something is computed.
-        decoder.try_out()
+        if not (on_cpu and prepared.tried):
+            decoder.try_out()
         return cls(
             model,
             decoder,

@@ -81,7 +81,7 @@ class ProcessEngine:
         self._supervision = supervision
         self._clock = clock
         self._child: Child | None = None
-        self._spare = Spare(self._begin_child, supervision.spare_after_s)
+        self._spare = Spare(self._begin_spare, supervision.spare_after_s)
         self._since_s = 0.0
         self._deaths = 0
         self._unavailable_until_s = 0.0
@@ -234,7 +234,7 @@ class ProcessEngine:
             await asyncio.sleep(pause_s(self._deaths))
             try:
                 child = self._spare.take() or await self._begin_child()
-                description = await child.load(self._spec)
+                description = await child.load(self._spec, tried=self._description is not None)
             except ChildDiedError as death:
                 self._deaths += 1
                 died = str(death)
@@ -254,6 +254,11 @@ class ProcessEngine:
 
     async def _begin_child(self) -> Child:
         return await Child.begin(self._supervision.command, self._supervision.limits)
+
+    async def _begin_spare(self) -> Child:
+        child = await self._begin_child()
+        await child.prepare(self._spec, self.describe().encoder)
+        return child
 
     def _welcome(self, child: Child, description: EngineDescription, took_s: float) -> None:
         """From now on this is the process."""

@@ -1,6 +1,7 @@
 """A process without a model, kept for when the one that has it dies.
 
-Starting Python and importing what a model needs takes longer than loading a small model.
+Starting Python, importing what a model needs and reading its tokenizer takes longer than loading a
+small model, and little memory.
 """
 
 from __future__ import annotations

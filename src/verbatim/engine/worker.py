@@ -13,10 +13,11 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from verbatim.domain.errors import InternalError, ModelUnavailableError, VerbatimError
 from verbatim.domain.transcript import WindowResult
@@ -25,67 +26,100 @@ from verbatim.engine.frames import (
     Done,
     Failed,
     Job,
+    Load,
     LoadFailed,
+    Prepare,
     Ready,
     Withdraw,
     Withdrawn,
-    WorkerSpec,
     encode,
     receive,
 )
 from verbatim.engine.protocol import Engine
 
+if TYPE_CHECKING:
+    from verbatim.engine.prepared import Prepared
+
 PR_SET_PDEATHSIG: Final = 1
 """Of Linux's prctl(2): the signal that a process gets when its parent ends."""
 
-Load = Callable[[WorkerSpec], Engine]
-"""Loads a model; blocks."""
+
+class Loader(Protocol):
+    """Loads one model in up to three steps, of which only the last is needed. All of them block."""
+
+    def begin(self) -> None:
+        """Do what takes time and hangs on no model."""
+        ...
+
+    def prepare(self, demand: Prepare) -> None:
+        """Do what takes time and little memory: the model may be asked for, or never."""
+        ...
+
+    def load(self, demand: Load) -> Engine:
+        """Load the model."""
+        ...
 
 
-def load_local(spec: WorkerSpec) -> Engine:
-    """Load with CTranslate2, in this process."""
-    # Here: a library that is missing is told like any other failure to load.
-    from verbatim.engine.local import LocalEngine  # noqa: PLC0415
+class LocalLoader:
+    """Loads with CTranslate2, in this process."""
 
-    return LocalEngine.load(spec.folder, spec.name, spec.options, spec.warnings)
+    def __init__(self) -> None:
+        self._prepared: Prepared | None = None
+
+    def begin(self) -> None:
+        """Import what loading will need: the parent may not say what to load for a long time."""
+        # What is missing is told when a model is to be loaded.
+        with suppress(ImportError, OSError):
+            import_module("verbatim.engine.local")
+
+    def prepare(self, demand: Prepare) -> None:
+        """See `engine.prepared`."""
+        from verbatim.engine.prepared import prepare  # noqa: PLC0415
+
+        self._prepared = prepare(demand.spec.folder, demand.encoder)
+
+    def load(self, demand: Load) -> Engine:
+        """Load it, with what was prepared."""
+        # Here: a library that is missing is told like any other failure to load.
+        from verbatim.engine.local import LocalEngine  # noqa: PLC0415
+        from verbatim.engine.prepared import NOTHING_PREPARED  # noqa: PLC0415
+
+        spec = demand.spec
+        prepared = replace(self._prepared or NOTHING_PREPARED, tried=demand.tried)
+        return LocalEngine.load(spec.folder, spec.name, spec.options, spec.warnings, prepared)
 
 
-def import_local() -> None:
-    """Import what loading will need: the parent may not say what to load for a long time."""
-    # What is missing is told when a model is to be loaded.
-    with suppress(ImportError, OSError):
-        import_module("verbatim.engine.local")
-
-
-def serve(descriptor: int, load: Load, prepare: Callable[[], None] = lambda: None) -> NoReturn:
+def serve(descriptor: int, loader: Loader) -> NoReturn:
     """Load the model that the parent names, then answer its jobs until it hangs up.
 
     Args:
         descriptor: of the socket that the parent left open.
-        load: loads the model.
-        prepare: called first; does what takes time and hangs on no model.
+        loader: of the model.
     """
     # A Ctrl-C or a service manager's stop goes to the parent too, which lets what runs finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable(all_threads=False)
     _die_with_parent()
-    prepare()
+    loader.begin()
     connection = socket.socket(fileno=descriptor)
     try:
-        asyncio.run(_converse(connection, load))
+        asyncio.run(_converse(connection, loader))
     except (EOFError, ConnectionError):
         _end()
     raise AssertionError("a conversation ends by its connection's end only")
 
 
-async def _converse(connection: socket.socket, load: Load) -> NoReturn:
+async def _converse(connection: socket.socket, loader: Loader) -> NoReturn:
     reader, writer = await asyncio.open_connection(sock=connection)
-    spec = await receive(reader)
-    if not isinstance(spec, WorkerSpec):
-        raise TypeError(f"the first message must be a WorkerSpec, not {spec!r}")
+    message = await receive(reader)
+    if isinstance(message, Prepare):
+        loader.prepare(message)
+        message = await receive(reader)
+    if not isinstance(message, Load):
+        raise TypeError(f"the first message must be a Load, not {message!r}")
     conversation = _Conversation(writer)
-    conversation.do(conversation.load(spec, load))
+    conversation.do(conversation.load(message, loader))
     try:
         while True:
             match await receive(reader):
@@ -126,15 +160,15 @@ class _Conversation:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def load(self, spec: WorkerSpec, load: Load) -> None:
+    async def load(self, demand: Load, loader: Loader) -> None:
         """Load the model, and tell."""
         try:
-            self._engine = await asyncio.to_thread(load, spec)
+            self._engine = await asyncio.to_thread(loader.load, demand)
         except VerbatimError as error:
             await self._say(LoadFailed(error))
         except Exception:  # noqa: BLE001 - the parent logs it
             failure = ModelUnavailableError(
-                f"The model {spec.name!r} cannot be loaded; the server's log says why."
+                f"The model {demand.spec.name!r} cannot be loaded; the server's log says why."
             )
             await self._say(LoadFailed(failure, traceback.format_exc()))
         else:
@@ -187,4 +221,4 @@ def _end() -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), load_local, import_local)
+    serve(int(sys.argv[1]), LocalLoader())

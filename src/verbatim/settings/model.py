@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     )
     spare_process: bool = Field(
         True,
-        description="Keep a process ready for each model (about 35 MB), so that another one is "
+        description="Keep a process ready for each model (about 55 MB), so that another one is "
         "there sooner where a model's process dies.",
     )
 

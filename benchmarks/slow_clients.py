@@ -3,13 +3,14 @@
 A good client has a recording transcribed again and again, on one connection: while nobody else is
 there, while slowhttptest attacks a small server beside this one, which shows what the attack costs
 any server of this machine, and while it attacks this one. The phases take turns, so that a machine
-that becomes slower meanwhile changes nothing.
+that becomes slower meanwhile changes nothing. A file of times joins several short runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import shutil
 import subprocess
 import sys
@@ -125,27 +126,52 @@ class GoodClient:
         answer.raise_for_status()
 
 
-def measure(url: str, file: Path, seconds: float, rounds: int, rate: int) -> Iterator[str]:
-    """Rows of a Markdown table, one for each attack."""
+PHASES: Final = ("alone", "beside", "attacked")
+
+Times = dict[str, dict[str, list[float]]]
+"""In seconds, of each phase of each attack."""
+
+
+def measure(
+    url: str, file: Path, attacks: Sequence[str], seconds: float, rounds: int, rate: int
+) -> Times:
+    """Have the good client ask through all phases."""
     client = GoodClient(url, file)
     for _ in range(WARM_UP):
         client.ask()
     httpx.get(f"{url}/openapi.json").raise_for_status()
+    times: Times = {attack: {phase: [] for phase in PHASES} for attack in attacks}
+    with stand_in() as other:
+        for attack in attacks:
+            phases = times[attack]
+            for _ in range(rounds):
+                phases["alone"] += client.times_s(seconds)
+                with attacked(other, attack, rate):
+                    phases["beside"] += client.times_s(seconds)
+                phases["alone"] += client.times_s(seconds)
+                with attacked(url, attack, rate):
+                    phases["attacked"] += client.times_s(seconds)
+    return times
+
+
+def joined(one: Times, other: Times) -> Times:
+    """The times of both."""
+    return {
+        attack: {
+            phase: one.get(attack, {}).get(phase, []) + other.get(attack, {}).get(phase, [])
+            for phase in PHASES
+        }
+        for attack in ATTACKS
+        if attack in one or attack in other
+    }
+
+
+def table(times: Times) -> Iterator[str]:
+    """Rows of a Markdown table, one for each attack."""
     yield "| attack | alone, ms | beside it, ms | attacked, ms |"
     yield "| --- | ---: | ---: | ---: |"
-    with stand_in() as other:
-        for attack in ATTACKS:
-            alone: list[float] = []
-            beside: list[float] = []
-            during: list[float] = []
-            for _ in range(rounds):
-                alone += client.times_s(seconds)
-                with attacked(other, attack, rate):
-                    beside += client.times_s(seconds)
-                alone += client.times_s(seconds)
-                with attacked(url, attack, rate):
-                    during += client.times_s(seconds)
-            yield f"| {attack} | {_told(alone)} | {_told(beside)} | {_told(during)} |"
+    for attack, phases in times.items():
+        yield f"| {attack} | {' | '.join(_told(phases[phase]) for phase in PHASES)} |"
 
 
 def _told(times_s: Sequence[float]) -> str:
@@ -161,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=15, help="of each phase")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=100, help="connections a second")
+    parser.add_argument("--attack", choices=ATTACKS, action="append", help="default: all of them")
+    parser.add_argument("--times", type=Path, help="a file of times of earlier runs, to add to")
     parser.add_argument("--stand-in", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     if args.stand_in:
@@ -169,8 +197,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--url and --file are needed")
     if shutil.which("slowhttptest") is None:
         parser.error("slowhttptest is not installed; Debian has it in a package of that name")
-    for row in measure(args.url.rstrip("/"), args.file, args.seconds, args.rounds, args.rate):
-        print(row, flush=True)
+    attacks = args.attack or tuple(ATTACKS)
+    url = args.url.rstrip("/")
+    times = measure(url, args.file, attacks, args.seconds, args.rounds, args.rate)
+    if args.times is not None:
+        if args.times.exists():
+            times = joined(json.loads(args.times.read_text()), times)
+        args.times.write_text(json.dumps(times))
+    print("\n".join(table(times)))
     return 0
 
 

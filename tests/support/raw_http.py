@@ -59,3 +59,28 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes]:
             break
         body += data
     return int(head.split(b" ")[1]), body
+
+
+def read_answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
+    """Status and body of so many answers, each of which says its length."""
+    received, answers = b"", []
+    for _ in range(count):
+        while b"\r\n\r\n" not in received:
+            received += _some(connection)
+        head, _, received = received.partition(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        (length,) = (
+            int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:")
+        )
+        while len(received) < length:
+            received += _some(connection)
+        answers.append((int(head.split(b" ")[1]), received[:length]))
+        received = received[length:]
+    return answers
+
+
+def _some(connection: socket.socket) -> bytes:
+    data = connection.recv(65_536)
+    if not data:
+        raise ConnectionError("closed before all answers came")
+    return data

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,7 +11,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from verbatim.dialects import (
     deepgram,
@@ -31,7 +28,7 @@ from verbatim.dialects import (
 )
 from verbatim.domain.errors import BadRequestError, VerbatimError
 from verbatim.server.browsers import SiteGuard
-from verbatim.server.docs import DOCS_CSP, docs_page
+from verbatim.server.docs import description_routes
 from verbatim.server.drain import Drain
 from verbatim.server.errors import ErrorResponder
 from verbatim.server.health import Readiness, operation_routes
@@ -115,12 +112,13 @@ def create_app(
     )
     # Before all others: at `/`, browsers get the page, and programs what the dialects answer.
     app.router.routes.extend(page_routes(Page.read(page_folder or bundled_folder())))
-    app.include_router(operation_routes(context, readiness, metrics, dialects))
+    app.router.routes.extend(description_routes(app.openapi))
+    # One list: `include_router` would have every request ask router after router.
+    app.router.routes.extend(operation_routes(context, readiness, metrics, dialects).routes)
     for dialect in dialects:
         drain.on_begin(dialect.drain)
     for router in _without_repeats(dialect.router for dialect in dialects):
-        app.include_router(router)
-    _add_docs(app)
+        app.router.routes.extend(router.routes)
     # The one added last is the outermost.
     app.add_middleware(ErrorBoundary, errors=errors, drain=drain)
     app.add_middleware(Visits)
@@ -198,28 +196,6 @@ def new_metrics(context: Context, drain: Drain) -> Metrics:
     metrics.watch_models(service.resident_models)
     service.telemetry.listen(metrics.on_happening)
     return metrics
-
-
-def _add_docs(app: FastAPI) -> None:
-    def write() -> tuple[bytes, str]:
-        described = app.openapi()
-        return json.dumps(described, ensure_ascii=False).encode(), docs_page(described)
-
-    @cache
-    def written() -> asyncio.Future[tuple[bytes, str]]:
-        # In a thread, because it takes long enough for others to notice.
-        return asyncio.ensure_future(asyncio.to_thread(write))
-
-    async def docs() -> Response:
-        _, page = await asyncio.shield(written())
-        return HTMLResponse(page, headers={"content-security-policy": DOCS_CSP})
-
-    async def openapi() -> Response:
-        description, _ = await asyncio.shield(written())
-        return Response(description, media_type="application/json")
-
-    app.add_api_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/docs", docs, methods=["GET"], include_in_schema=False)
 
 
 def _render_error(error: VerbatimError, status: int) -> Response:

@@ -1,12 +1,22 @@
-"""The page at /docs: the OpenAPI description as plain HTML that needs nothing from elsewhere."""
+"""/openapi.json, and /docs: the same as plain HTML that needs nothing from elsewhere."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from hashlib import sha256
 from html import escape
 from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
+
+from verbatim.wire.json_body import JSON_TYPE
 
 STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -26,6 +36,51 @@ DOCS_CSP: Final = (
 )
 
 Schema = Mapping[str, Any]
+
+
+class _KnownRoute(Route):
+    """Its path is told in logs and metrics, as those of FastAPI's routes are."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        if match is not Match.NONE:
+            child_scope["route"] = self
+        return match, child_scope
+
+
+def description_routes(describe: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
+    """`/openapi.json` and `/docs`: the longest answers that anybody may have, so made ready once.
+
+    Args:
+        describe: the OpenAPI description of the application, once all its routes are there.
+    """
+
+    def write() -> tuple[Response, Response]:
+        described = describe()
+        text = json.dumps(described, ensure_ascii=False)
+        page = docs_page(described)
+        return (
+            Response(text, media_type=JSON_TYPE),
+            HTMLResponse(page, headers={"content-security-policy": DOCS_CSP}),
+        )
+
+    @cache
+    def written() -> asyncio.Future[tuple[Response, Response]]:
+        # In a thread, because it takes long enough for others to notice.
+        return asyncio.ensure_future(asyncio.to_thread(write))
+
+    async def openapi(_: Request) -> Response:
+        answer, _page = await asyncio.shield(written())
+        return answer
+
+    async def docs(_: Request) -> Response:
+        _description, answer = await asyncio.shield(written())
+        return answer
+
+    return [
+        _KnownRoute("/openapi.json", openapi, methods=["GET"], include_in_schema=False),
+        _KnownRoute("/docs", docs, methods=["GET"], include_in_schema=False),
+    ]
 
 
 def docs_page(openapi: Mapping[str, Any]) -> str:

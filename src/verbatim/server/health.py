@@ -19,6 +19,7 @@ from verbatim.server.metrics import Metrics
 from verbatim.server.version import installed_version
 from verbatim.wire.context import Context
 from verbatim.wire.dialect import Dialect, StatusPart, retry_headers
+from verbatim.wire.json_body import JSON_TYPE
 from verbatim.wire.model_list import model_setting
 
 TAG = "operation"
@@ -178,11 +179,13 @@ def _add_union(
     parts = (*others, own)
     union = create_model(own.model.__name__, __base__=tuple(part.model for part in parts))
 
-    async def status() -> BaseModel:
+    async def status() -> Response:
         told: dict[str, Any] = {}
         for part in parts:
             told |= part.read().model_dump()
-        return union(**told)
+        # Checked here, so FastAPI need not do it again.
+        text = union(**told).model_dump_json(exclude_none=True)
+        return Response(text, media_type=JSON_TYPE)
 
     described: dict[str, Any] = {
         "response_model": union,

@@ -20,7 +20,7 @@ BACKLOG: Final = 2048
 ACCEPTED_AT_ONCE: Final = 1
 """In one turn of the event loop. asyncio would accept all that wait, and a request on its way,
 which takes several turns, would wait in each of them for everything that a crowd asks for."""
-UNSENT_BYTES: Final = 128 * 1024
+UNSENT_BYTES: Final = 64 * 1024
 """The most of an answer that the system holds for a client that does not read; by itself it takes
 megabytes. What is on its way does not count, so that distance costs no speed."""
 HANDSHAKE_S: Final = 10.0

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,9 +24,14 @@ from verbatim.wire.caching import CACHE_HEADER
 from verbatim.wire.dialect import CLIENT_GONE_STATUS, Dialect, owner_of
 from verbatim.wire.notes import NOTES_KEY, RequestNotes
 
+RawHeader: TypeAlias = tuple[bytes, bytes]
+"""As ASGI has it: the name in small letters."""
+
 log = structlog.stdlib.get_logger("verbatim.request")
 
 REQUEST_ID_HEADER: Final = "x-request-id"
+REQUEST_ID_NAME: Final = REQUEST_ID_HEADER.encode()
+CACHE_NAME: Final = CACHE_HEADER.encode()
 SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 NORMAL_CLOSURE: Final = 1000
 ABNORMAL_CLOSURE: Final = 1006
@@ -37,14 +41,12 @@ NO_DIALECT: Final = "none"
 NO_ROUTE: Final = "unmatched"
 OPERATION_PATHS: Final = frozenset({"/health", "/ready", "/metrics"})
 """Asked by machines, often: answered to the end, and logged as debug."""
-SECURITY_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-        "cross-origin-resource-policy": "same-origin",
-        "cache-control": "no-store",
-    }
+SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
 )
 """On every response that does not say otherwise itself: what is answered here is private."""
 
@@ -83,13 +85,7 @@ class Observe:
                 status = message.get("code", NORMAL_CLOSURE)
             elif message["type"] in STARTS:
                 status = message.get("status", ABNORMAL_CLOSURE)
-                message.setdefault("headers", [])
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID_HEADER] = notes.request_id
-                if notes.cache is not None:
-                    headers[CACHE_HEADER] = notes.cache.value
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                message["headers"] = _with_ours(message.get("headers", ()), notes)
             await send(message)
 
         async def receive_and_see() -> Message:
@@ -199,6 +195,17 @@ class _Answer:
         self._closed = True
         with suppress(OSError, RuntimeError):  # It may be gone already.
             await self._send({"type": "websocket.close", "code": INTERNAL_ERROR})
+
+
+def _with_ours(given: Iterable[RawHeader], notes: RequestNotes) -> list[RawHeader]:
+    """The headers of an answer, as bytes throughout: this is done for every one of them."""
+    ours = [(REQUEST_ID_NAME, notes.request_id.encode())]
+    if notes.cache is not None:
+        ours.append((CACHE_NAME, notes.cache.value.encode()))
+    replaced = {name for name, _ in ours}
+    headers = [header for header in given if header[0] not in replaced]
+    said = {name for name, _ in headers}
+    return [*headers, *ours, *(header for header in SECURITY_HEADERS if header[0] not in said)]
 
 
 def _request_id(scope: Scope) -> str:

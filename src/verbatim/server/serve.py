@@ -297,7 +297,6 @@ def uvicorn_config(app: FastAPI, max_message_bytes: int = MIB) -> uvicorn.Config
         ws=BoundedWebSockets,
         ws_max_size=max_message_bytes,
         ws_per_message_deflate=False,
-        # On h11: slower than httptools, and fast enough by far; it bounds the headers.
         http=PatientHttp,
         backlog=ACCEPTED_AT_ONCE,
         # Our own pipe and our own line for each request.

@@ -66,9 +66,9 @@ def dialect(context: Context, now: Callable[[], datetime] = _utc_now) -> Dialect
     """The dialect, ready to be mounted."""
     listen = _Listen(context, now)
     router = APIRouter(tags=["deepgram"])
-    live = APIRouter(dependencies=[Depends(Guard(context, Scope.LIVE))])
-    live.add_api_websocket_route(PATH, listen.serve)
-    router.include_router(live)
+    router.add_api_websocket_route(
+        PATH, listen.serve, dependencies=[Depends(Guard(context, Scope.LIVE))]
+    )
     binary = {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}
     router.add_api_route(
         PATH,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -66,6 +68,45 @@ async def test_results_are_in_order_when_a_request_is_many_batches() -> None:
     asked = bench.ask(*map(str, range(7)))
     bench.device.finish(4)
     assert await asked == [str(number) for number in range(7)]
+
+
+@pytest.fixture
+def no_garbage_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collector")
+async def test_audio_is_free_as_soon_as_it_is_decoded() -> None:
+    bench = Bench(batch_size=2)
+    audio = [window(str(number)) for number in range(5)]
+    asked = asyncio.create_task(said(bench.dispatcher.lane(JOB), audio))
+    memory = [weakref.ref(given.samples) for given in audio]
+    del audio
+    bench.device.finish(3)
+    await asked
+    del asked
+    await settle()
+    bench.engine.windows.clear()
+    assert not any(samples() is not None for samples in memory)
+
+
+@pytest.mark.usefixtures("no_garbage_collector")
+async def test_audio_of_a_request_that_was_given_up_is_free() -> None:
+    bench = Bench(batch_size=2)
+    audio = [window(str(number)) for number in range(5)]
+    asked = asyncio.create_task(said(bench.dispatcher.lane(JOB), audio))
+    memory = [weakref.ref(given.samples) for given in audio]
+    del audio
+    await settle()
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    del asked
+    bench.device.finish(3)
+    await settle()
+    bench.engine.windows.clear()
+    assert not any(samples() is not None for samples in memory)
 
 
 async def test_replicas_work_side_by_side_and_share_what_there_is() -> None:

@@ -225,6 +225,8 @@ class Dispatcher:
                 self._drop(row)
             elif row.batch is not None and all(other.call.over for other in row.batch.rows):
                 row.batch.task.cancel()
+        # Each row knows its call: without this, windows would wait for the garbage collector.
+        call.rows.clear()
 
     def _drop(self, row: _Row) -> None:
         """Take out of the line what will not be decoded."""
@@ -323,6 +325,8 @@ class Dispatcher:
             # By the engine or the end of the program: whoever still waits must not wait for ever.
             for row in batch.rows:
                 row.call.fail(UnavailableError(STOPPING, retry_after_s=RETRY_S))
+        for row in batch.rows:
+            row.batch = None
         if self._line or self._batches:
             self._wake()
 

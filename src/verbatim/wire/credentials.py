@@ -13,10 +13,16 @@ KEY_HEADERS: Final = ("x-api-key", "x-admin-key")
 SUBPROTOCOL_HEADER: Final = "sec-websocket-protocol"
 KEY_SUBPROTOCOLS: Final = ("verbatim.key.", "openai-insecure-api-key.")
 """Browsers can set no headers on a WebSocket; what they can set are its subprotocols."""
+_PLACES: Final = frozenset(
+    name.encode() for name in ("authorization", *KEY_HEADERS, SUBPROTOCOL_HEADER)
+)
 
 
 def offered_keys(headers: Headers) -> tuple[str, ...]:
     """What the headers show as keys, each once, in the order in which they are looked at."""
+    # A look at the bytes: each header that is asked for by name is looked for among all of them.
+    if _PLACES.isdisjoint(name for name, _ in headers.raw):
+        return ()
     return tuple(dict.fromkeys(key for key in _keys(headers) if key))
 
 

@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE,…",
         help="Verbatim once more with these settings; may be given several times",
     )
+    run.add_argument("--add", action="store_true", help="keep earlier results of other kinds")
     run.add_argument("--folder", type=Path, default=FOLDER, help="models, recordings, logs")
     run.add_argument("--out", type=Path, help="raw results; default: FOLDER/results.json")
     render = commands.add_parser("render", help="write kept results into a page")
@@ -82,6 +83,8 @@ def _run(args: argparse.Namespace) -> int:
     run = Run(this_machine())
     driver = Driver(folder, run.machine, args.rounds, _say)
     out = args.out or folder / "results.json"
+    if args.add and out.exists():
+        run = replace(Run.load(out), machine=run.machine)
     for name in args.scenarios:
         scenario = chosen(SCENARIOS[name], args.only, args.settings)
         if args.seconds:

@@ -20,7 +20,8 @@ GIB: Final = 1 << 30
 def report(run: Run) -> str:
     """Everything that a run found, as Markdown: the machine, then a section for each scenario."""
     sections = [machine_text(run.machine, _versions(run))]
-    for name in dict.fromkeys(result.scenario for result in run.results):
+    measured = {result.scenario for result in run.results}
+    for name in (name for name in SCENARIOS if name in measured):
         scenario = SCENARIOS[name]
         found = [result for result in run.results if result.scenario == name]
         lengths = ", ".join(dict.fromkeys(_length(result, scenario) for result in found))

@@ -72,8 +72,10 @@ class Run:
     results: tuple[Result, ...] = ()
 
     def extended(self, result: Result) -> Run:
-        """The same with one more result."""
-        return replace(self, results=(*self.results, result))
+        """The same with one more result; one of the same scenario and model gives way to it."""
+        measured = (result.scenario, result.model)
+        others = (kept for kept in self.results if (kept.scenario, kept.model) != measured)
+        return replace(self, results=(*others, result))
 
     def save(self, path: Path) -> None:
         """Write the file; a run that is broken off leaves the last one whole."""

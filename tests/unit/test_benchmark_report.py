@@ -110,3 +110,16 @@ def test_a_run_is_kept_and_read(tmp_path: Path) -> None:
     run = Run(MACHINE).extended(Result("file", "tiny", 60.0, 48, 2, (row(VERBATIM.name, 1.0),)))
     run.save(tmp_path / "kept" / "results.json")
     assert Run.load(tmp_path / "kept" / "results.json") == run
+
+
+def test_what_is_measured_again_gives_way() -> None:
+    def result(scenario: str, model: str, wall_s: float) -> Result:
+        return Result(scenario, model, 60.0, 48, 2, (row(VERBATIM.name, wall_s),))
+
+    kept = Run(MACHINE, (result("file", "tiny", 1.0), result("file", "base", 2.0)))
+    again = kept.extended(result("file", "tiny", 3.0)).extended(result("long", "tiny", 4.0))
+    assert again.results == (
+        result("file", "base", 2.0),
+        result("file", "tiny", 3.0),
+        result("long", "tiny", 4.0),
+    )

@@ -81,6 +81,19 @@ def test_what_is_in_doubt_is_heard_again_in_full_with_the_others() -> None:
     assert [results[n] for n in (0, 1, 3)] == [in_full[n] for n in (0, 1, 3)]
 
 
+def test_what_is_provisional_is_left_out_where_it_is_in_doubt() -> None:
+    model = ScriptedModel(doubtful_when_short(5, 9))
+    soon = replace(GREEDY, provisional=True)
+    results = run(decoder(model), [window(5, soon), window(5), window(3, soon), window(29, soon)])
+    assert [text(result) for result in results] == [
+        "",
+        "window of 5 at 30",
+        "window of 3 at 7",
+        "window of 29 at 30",
+    ]
+    assert model.encoded[-1] == (Heard(5, 30), Heard(29, 30))
+
+
 def test_a_short_length_is_tried_once_and_the_full_one_at_every_temperature() -> None:
     def never(heard: Heard, temperature: float) -> Said:
         return replace(well(heard, temperature), logprob=-1.5 + temperature)

@@ -8,7 +8,14 @@ import pytest
 
 from verbatim.domain.live import LiveOptions
 from verbatim.domain.transcript import Segment, WindowResult, Word
-from verbatim.pipeline.live.steps import EAGER_STEP_S, FIRST_STEP_S, Heard, Purpose, Wanted
+from verbatim.pipeline.live.steps import (
+    EAGER_STEP_S,
+    FIRST_STEP_S,
+    LARGE_WINDOW_S,
+    Heard,
+    Purpose,
+    Wanted,
+)
 from verbatim.pipeline.live.utterance import Utterance
 
 RATE = 16_000
@@ -70,7 +77,7 @@ def test_what_is_too_doubtful_to_be_shown_is_looked_at_again_sooner() -> None:
     assert due_s(utterance) == pytest.approx(3.2 + OPTIONS.step_s)
 
 
-@pytest.mark.parametrize(("busy_s", "step_s"), [(0.0, 0.5), (0.4, 0.5), (0.75, 0.75), (60.0, 1.0)])
+@pytest.mark.parametrize(("busy_s", "step_s"), [(0.0, 0.3), (0.2, 0.3), (0.75, 0.75), (60.0, 1.0)])
 def test_where_the_engine_is_slow_the_steps_are_longer(busy_s: float, step_s: float) -> None:
     utterance = open_utterance()
     decode(utterance, 2.0, result("hello"))
@@ -93,3 +100,31 @@ def test_a_step_that_was_asked_for_is_kept() -> None:
     short = open_utterance(replace(OPTIONS, step_s=0.1))
     decode(short, 2.0, EMPTY)
     assert due_s(short) == pytest.approx(2.1)
+
+
+def test_a_step_that_is_in_doubt_waits_for_the_next_one_only() -> None:
+    utterance = open_utterance()
+
+    def step(at_s: float, found: WindowResult) -> bool:
+        """Decode; tells whether a doubt might wait."""
+        wanted = Wanted(samples(START_S), samples(at_s), Purpose.STEP)
+        provisional = utterance.decode_options(wanted).provisional
+        utterance.take(wanted, found)
+        return provisional
+
+    assert step(2.0, result("hello"))
+    told = utterance.text.tail
+    assert step(2.5, EMPTY)
+    # Nothing was said against what was understood before.
+    assert utterance.text.tail == told
+    assert not step(3.0, EMPTY)
+    assert utterance.text.tail == ""
+    assert step(3.5, result("hello there"))
+    whole = Wanted(samples(START_S), samples(4.0), Purpose.WHOLE)
+    assert not utterance.decode_options(whole).provisional
+
+
+def test_a_long_step_whose_words_are_committed_is_never_provisional() -> None:
+    utterance = open_utterance()
+    wanted = Wanted(samples(START_S), samples(START_S + LARGE_WINDOW_S), Purpose.STEP)
+    assert not utterance.decode_options(wanted).provisional

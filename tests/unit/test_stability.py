@@ -84,7 +84,7 @@ def test_decodings_far_apart_bear_each_other_out() -> None:
     state = step(StableText(), "hello there", 10.0)
     later = step(state, "hello there my", 15.0)
     assert later.committed == "hello there"
-    assert shown(step(step(StableText(), "hello there", 0.2), "hello there", 5.0)) == ""
+    assert shown_tail(step(step(StableText(), "hello there", 0.2), "hello there", 5.0)) == ""
     for edge in range(20, 100):
         state = step(state, "other words", float(edge))
     assert len(state.heard) < 5
@@ -202,26 +202,25 @@ def test_words_keep_their_times_and_join_to_the_text() -> None:
     ]
 
 
-def shown(state: StableText, spaced: bool = True) -> str:
-    return shown_tail(state, spaced=spaced)
-
-
 def test_a_guess_is_shown_as_far_as_it_is_almost_certain() -> None:
-    assert shown(StableText()) == ""
+    assert shown_tail(StableText()) == ""
     state = step(StableText(), "hello| there| my good", edge=WORD_S)
-    assert (state.tail, shown(state)) == ("hello there my good", "hello there")
-    assert shown(step(StableText(), "hello| there|.", edge=WORD_S)) == "hello there."
+    assert (state.tail, shown_tail(state)) == ("hello there my good", "hello there")
+    assert shown_tail(step(StableText(), "hello| there|.", edge=WORD_S)) == "hello there."
     # What is sure after what is not would be shown at the wrong place.
-    assert shown(step(StableText(), "hello| there my| good|", edge=WORD_S)) == "hello"
+    assert shown_tail(step(StableText(), "hello| there my| good|", edge=WORD_S)) == "hello"
 
 
 def test_a_guess_that_was_there_before_is_shown() -> None:
     first = step(StableText(), "hello| there my", edge=WORD_S)
-    same = step(first, "hello there my friend", edge=WORD_S + 0.5)
-    assert shown(same) == "hello there my"
-    other = step(same, "hello where my friend", edge=WORD_S + 1.0)
-    assert other.committed + shown(other) == "hello"
-    assert shown(step(StableText((Word("so", 0.0, WORD_S, 0.9),)), "so hello|", WORD_S)) == " hello"
+    same = step(first, "hello there my friend", edge=WORD_S + SHOWN_AGREEMENT_S + 0.01)
+    assert shown_tail(same) == "hello there my"
+    other = step(same, "hello where my friend", edge=WORD_S + SHOWN_AGREEMENT_S + 0.5)
+    assert other.committed + shown_tail(other) == "hello"
+    assert (
+        shown_tail(step(StableText((Word("so", 0.0, WORD_S, 0.9),)), "so hello|", WORD_S))
+        == " hello"
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,34 +238,64 @@ def test_what_nearly_the_same_audio_said_before_must_be_probable_too(
     again = guess("hello there my friend", probability=probability)
     hello = replace(again.units[0], probability=1.0)
     again = replace(again, units=(hello, *again.units[1:]))
-    assert shown(advance(state, again, edge=WORD_S + later_s, spaced=True)) == text
+    after = advance(state, again, edge=WORD_S + later_s, spaced=True)
+    assert after.committed + shown_tail(after) == text
 
 
 def test_what_was_something_else_in_between_is_not_borne_out() -> None:
     state = step(StableText(), "hello| there", edge=0.4)
-    state = step(state, "hello| where", edge=0.6)
-    assert shown(step(state, "hello| there", edge=0.8)) == "hello"
+    state = step(state, "hello| where", edge=0.7)
+    after = step(state, "hello| there", edge=1.1)
+    assert after.committed + shown_tail(after) == "hello"
+
+
+def test_what_was_shown_stays_while_the_same_is_said() -> None:
+    state = step(StableText(), "hello| there| my", edge=WORD_S)
+    state = step(state, "hello there my", edge=WORD_S + 0.1)
+    assert shown_tail(state) == "hello there"
+    state = step(state, "hello there my friend|", edge=WORD_S + 0.2)
+    assert shown_tail(state) == "hello there"
+    # Something else is a new guess, and what was said before it too.
+    state = step(state, "hello where", edge=WORD_S + 0.3)
+    assert shown_tail(state) == "hello"
+    assert shown_tail(step(state, "hello there", edge=WORD_S + 0.4)) == "hello"
+
+
+def test_what_was_shown_without_spaces_stays_however_it_is_cut() -> None:
+    found = guess_after("", [Word("我", 0.0, 0.4, 0.99), Word("在", 0.4, 0.8, 0.99)])
+    assert found is not None
+    state = advance(StableText(), found, edge=0.4, spaced=False)
+    assert shown_tail(state) == "我在"
+    joined = guess_after("", [Word("我在", 0.0, 0.8, 0.1), Word("酒吧", 0.8, 1.6, 0.1)])
+    assert joined is not None
+    assert shown_tail(advance(state, joined, edge=0.5, spaced=False)) == "我在"
+
+
+def test_what_was_shown_of_a_sentence_is_shown_of_what_is_left_of_it() -> None:
+    state = step(StableText(), "one| two| three", edge=WORD_S + 1.0)
+    state = replace(state, words=(Word("one", 0.0, WORD_S, 1.0),), guess=guess("two| three"))
+    assert shown_tail(without_words(state)) == "two"
 
 
 def test_the_first_word_is_shown_sooner() -> None:
     words = [Word(" hello", 0.0, WORD_S, SHOWN_FIRST_PROBABILITY), Word(" there", 0.4, 0.8, 0.9)]
     found = guess_after("", words)
     assert found is not None
-    assert shown(advance(StableText(), found, edge=WORD_S, spaced=True)) == "hello"
+    assert shown_tail(advance(StableText(), found, edge=WORD_S, spaced=True)) == "hello"
     doubtful = guess_after("", heard("hello", SHOWN_FIRST_PROBABILITY - 0.01))
     assert doubtful is not None
-    assert shown(advance(StableText(), doubtful, edge=WORD_S, spaced=True)) == ""
+    assert shown_tail(advance(StableText(), doubtful, edge=WORD_S, spaced=True)) == ""
 
 
 def test_without_spaces_a_guess_is_the_same_however_it_is_cut() -> None:
     found = guess_after("", heard("我在酒店", SHOWN_FIRST_PROBABILITY, spaced=False))
     assert found is not None
     first = advance(StableText(), found, edge=0.4, spaced=False)
-    assert shown(first, spaced=False) == "我"
+    assert shown_tail(first) == "我"
     joined = guess_after("", [Word("我在", 0.0, 0.8, 0.5), Word("酒吧", 0.8, 1.6, 0.5)])
     assert joined is not None
-    later = advance(first, joined, edge=0.9, spaced=False)
-    assert shown(later, spaced=False) == "我在"
+    later = advance(first, joined, edge=0.4 + SHOWN_AGREEMENT_S, spaced=False)
+    assert shown_tail(later) == "我在"
 
 
 VOCABULARY = ["one", "One", "two", "two.", "three,", "four!", "4", "...", "Ünder", "-", "五", "。"]
@@ -313,7 +342,7 @@ def test_no_word_is_ever_taken_back(
         for old, new in zip(state.words, after.words, strict=False):
             assert new.text.startswith(old.text)
             assert word_key(new.text) == word_key(old.text)
-        assert after.tail.startswith(shown(after, spaced))
+        assert after.tail.startswith(shown_tail(after))
         # Nothing that was decoded is lost: it is either committed now or in the tail.
         if state.words:
             assert after.committed + after.tail == state.committed + found.text

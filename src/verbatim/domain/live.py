@@ -67,7 +67,7 @@ class LiveOptions:
     """True: only `commit` ends an utterance. Silence then costs nothing and ends nothing."""
     partials: bool = True
     """False: nothing is told before an utterance ends, which costs a fraction of the work."""
-    step_s: float = 0.5
+    step_s: float = 0.3
     """Shortest stretch of new audio after which the text is looked at again."""
     max_step_s: float = 1.0
     """Longest, as long as the engine keeps up."""

@@ -98,6 +98,9 @@ class DecodeOptions:
     """Text with which the window's transcript begins."""
     hotwords: str | None = None
     """Words and phrases that are likely, given to the model before its context."""
+    provisional: bool = False
+    """More audio follows soon: text of a short window that is in doubt is left out, instead of
+    being decoded again at full length."""
 
 
 @dataclass(frozen=True, slots=True)

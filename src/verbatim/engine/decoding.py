@@ -147,7 +147,7 @@ class Decoder:
 
         A window is encoded at the shortest length that holds it. If its text is in doubt there, it
         is decoded again at full length, together with the others of which this is true, and gives
-        what it would have given there at once.
+        what it would have given there at once; a provisional one gives no text.
         """
         found: dict[int, WindowResult] = {}
         *short, full = self._lengths_s
@@ -162,7 +162,7 @@ class Decoder:
     def _try(
         self, windows: Sequence[ReadyWindow], numbers: Sequence[int], length_s: float
     ) -> dict[int, WindowResult]:
-        """Decode some windows at a short length; gives the results that are believed."""
+        """Decode some windows at a short length; gives the results that need no other."""
         if not numbers:
             return {}
         rows, encoded = self._encode(windows, numbers, length_s)
@@ -237,6 +237,8 @@ class Decoder:
             split = self._split(row, attempt)
             if doubt(attempt, split, row.window.duration_s, options.gates) is None:
                 row.chosen = attempt
+            elif row.window.options.provisional:
+                row.chosen, row.silent = attempt, True
 
     def _generate(self, rows: list[_Row], encoded: _Encoded) -> None:
         """Decode rows of equal options, at rising temperatures until the gates are passed."""

@@ -47,7 +47,7 @@ eager. They are well below the hosted service's longest waits of 8, 4 and 2 s.""
 STEPS_OF_DELAY_S: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
     {
         "minimal": (0.3, 0.6),
-        "low": (0.5, 1.0),
+        "low": (0.3, 1.0),
         "medium": (0.75, 1.5),
         "high": (1.0, 2.0),
         "xhigh": (2.0, 3.0),

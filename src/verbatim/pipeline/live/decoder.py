@@ -16,7 +16,7 @@ from verbatim.pipeline.live.second_pass import SecondPasses
 from verbatim.pipeline.live.steps import Wanted
 from verbatim.pipeline.live.utterance import Piece, Utterance
 
-STEPS_PER_DECODING: Final = 2.0
+STEPS_PER_DECODING: Final = 1.5
 """A step is at least so many times as long as decoding takes, so that the engine has room."""
 
 

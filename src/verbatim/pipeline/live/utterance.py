@@ -81,6 +81,8 @@ class Utterance:
         self._told = ("", "")
         """Committed text and tail."""
         self._told_language: str | None = None
+        self._left_out = False
+        """The last step was too doubtful to say anything."""
 
     @property
     def open(self) -> bool:
@@ -168,6 +170,7 @@ class Utterance:
             prefix=prefix,
             # After words that are certain, there is speech.
             gates=Gates(no_speech=None) if prefix else Gates(),
+            provisional=self._provisional(wanted),
         )
 
     def take(self, wanted: Wanted, result: WindowResult) -> None:
@@ -181,19 +184,21 @@ class Utterance:
         self._decoded_language = result.language
         self._no_speech_prob = result.no_speech_prob
         self._steps.take(wanted, whole=wanted.purpose is Purpose.WHOLE)
-        guess = self._guess(result, start)
+        self._left_out = self._provisional(wanted) and not _says_anything(result)
+        guess = None if self._left_out else self._guess(result, start)
         # What cannot be believed changes nothing: the guess before waits for the next decoding.
         if guess is not None:
             if not same_language:
                 self.text = replace(self.text, heard=())
+            spaced = result.language not in WRITTEN_WITHOUT_SPACES
             if self._language.settled is None:
-                self.text = stability.observe(self.text, guess, edge=edge)
+                self.text = stability.observe(self.text, guess, edge=edge, spaced=spaced)
             else:
                 self.text = stability.advance(
                     self.text,
                     guess,
                     edge=edge,
-                    spaced=result.language not in WRITTEN_WITHOUT_SPACES,
+                    spaced=spaced,
                     sure_until=edge - OVERLAP_S if wanted.large else None,
                 )
         self._trim(start, edge, large=wanted.large)
@@ -272,8 +277,7 @@ class Utterance:
     @property
     def _tail(self) -> str:
         """The guess at what follows the committed text, as far as it is worth showing."""
-        spaced = self._decoded_language not in WRITTEN_WITHOUT_SPACES
-        return stability.shown_tail(self.text, spaced=spaced)
+        return stability.shown_tail(self.text)
 
     @property
     def _delta(self) -> str:
@@ -300,6 +304,10 @@ class Utterance:
         """The first of the words in the audio are there no more."""
         self._prefix_from += max(count - (0 if self._prefix_from else len(self._run_up)), 0)
         self._run_up = self._run_up[count:]
+
+    def _provisional(self, wanted: Wanted) -> bool:
+        """Whether a doubt may wait for the next step, at which more was heard; but only once."""
+        return wanted.purpose is Purpose.STEP and not (wanted.large or self._left_out)
 
     def _settle_language(self) -> None:
         if self._language.settled is None and self._decoded_language is not None:
@@ -338,3 +346,7 @@ class Utterance:
             self._steps.drop_until(left)
             gone = (word.start < left / SAMPLE_RATE_HZ for word in self._in_audio)
             self._drop_words(sum(takewhile(bool, gone)))
+
+
+def _says_anything(result: WindowResult) -> bool:
+    return bool(result.segments) or result.tail is not None

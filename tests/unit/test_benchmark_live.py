@@ -299,6 +299,18 @@ def test_the_page_has_the_figures() -> None:
     assert "- Not measured: Other, one stream, en: it is not installed." in lines
 
 
+def test_a_long_run_is_told_apart() -> None:
+    usual = row("Verbatim", 1, 0.5)
+    results = LiveResults(MACHINE, (usual, replace(usual, asked_s=600.0, seconds=600.0)))
+    lines = live_report(results).splitlines()
+    programs = [line.split("|")[1].strip() for line in lines if line.startswith("| Verbatim")]
+    assert programs == [
+        *("Verbatim, en", "Verbatim, 10 minutes, en"),
+        *("Verbatim", "Verbatim, 10 minutes"),
+        *("Verbatim, en", "Verbatim, 10 minutes, en"),
+    ]
+
+
 def test_results_are_kept(tmp_path: Path) -> None:
     results = LiveResults(MACHINE, (row("Verbatim", 1, 0.5),))
     results.save(tmp_path / "folder" / "live.json")

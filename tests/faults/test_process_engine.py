@@ -296,6 +296,17 @@ async def test_a_process_that_grows_is_replaced_and_nobody_notices() -> None:
     assert not [line for line in logs if line["event"] == "windows are tried again"]
 
 
+async def test_a_process_without_work_gives_its_memory_back() -> None:
+    async with odd_engine() as engine:
+        await engine.run([window()])
+        before = engine.memory_bytes()
+        await engine.run([window(f"litter {200 * MIB}")])
+        assert engine.memory_bytes() > before + 150 * MIB
+        async with asyncio.timeout(PATIENCE_S):
+            while engine.memory_bytes() > before + 50 * MIB:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+
+
 async def test_a_caller_may_leave_and_the_engine_goes_on(tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     async with odd_engine() as engine:

@@ -21,6 +21,9 @@ from verbatim.engine.frames import Load, Prepare, WorkerSpec
 from verbatim.engine.protocol import Engine
 from verbatim.engine.worker import serve
 
+BLOCK_BYTES = 64 * 1024
+CRUMB_BYTES = 1024
+REST_S = 1.0
 HOARD: list[bytearray] = []
 
 
@@ -39,9 +42,7 @@ def do(deed: str, argument: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "crash-once" if first_time(argument):
             os.kill(os.getpid(), signal.SIGSEGV)
-        case "hang-once" if first_time(argument):
-            time.sleep(3_600)
-        case "hang":
+        case "hang" | "hang-once" if deed == "hang" or first_time(argument):
             time.sleep(3_600)
         case "take":
             time.sleep(float(argument))
@@ -52,12 +53,21 @@ def do(deed: str, argument: str) -> None:
             Path(argument).touch()
         case "hoard":
             HOARD.append(bytearray(b"x") * int(argument))
+        case "litter":
+            litter(int(argument))
         case "refuse":
             raise BadRequestError("This is refused.", param="prompt", code="refused")
         case "fail":
             raise KeyError("a secret of the code")
         case "talk":
             os.write(1, b"a" * 100_000 + b"\nlast words without an end")
+
+
+def litter(size: int) -> None:
+    """Use memory and free it, so that the C library cannot return it: a crumb lies above it."""
+    blocks = [b"x" * BLOCK_BYTES for _ in range(size // BLOCK_BYTES)]
+    HOARD.append(bytearray(CRUMB_BYTES))
+    blocks.clear()
 
 
 ONE_AT_A_TIME = asyncio.Lock()
@@ -111,4 +121,4 @@ def load(spec: WorkerSpec) -> Engine:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), OddLoader())
+    serve(int(sys.argv[1]), OddLoader(), REST_S)

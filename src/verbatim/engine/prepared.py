@@ -5,14 +5,12 @@ Only what takes time and little memory: weights stay where they are.
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from verbatim.engine.encoder_choice import CTRANSLATE2
+from verbatim.engine.heap import give_back_memory
 from verbatim.engine.openvino_encoder import import_openvino
 from verbatim.engine.tokenizer import WhisperTokenizer
 
@@ -44,12 +42,6 @@ def prepare(folder: Path, encoder: str) -> Prepared:
     tokenizer = WhisperTokenizer.load(folder)
     if encoder != CTRANSLATE2:
         import_openvino()
-    _give_back_memory()
+    # Reading a tokenizer takes twice what it keeps.
+    give_back_memory()
     return Prepared(tokenizer)
-
-
-def _give_back_memory() -> None:
-    """Have the C library return what is free: reading a tokenizer takes twice what it keeps."""
-    if sys.platform == "linux":
-        with suppress(AttributeError):  # glibc alone can.
-            ctypes.CDLL(None).malloc_trim(0)

@@ -35,6 +35,7 @@ from verbatim.engine.frames import (
     encode,
     receive,
 )
+from verbatim.engine.heap import give_back_memory
 from verbatim.engine.protocol import Engine
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG: Final = 1
 """Of Linux's prctl(2): the signal that a process gets when its parent ends."""
+REST_S: Final = 5.0
+"""Without work for so long, a process gives back the memory that the work took."""
 
 
 class Loader(Protocol):
@@ -89,12 +92,13 @@ class LocalLoader:
         return LocalEngine.load(spec.folder, spec.name, spec.options, spec.warnings, prepared)
 
 
-def serve(descriptor: int, loader: Loader) -> NoReturn:
+def serve(descriptor: int, loader: Loader, rest_s: float = REST_S) -> NoReturn:
     """Load the model that the parent names, then answer its jobs until it hangs up.
 
     Args:
         descriptor: of the socket that the parent left open.
         loader: of the model.
+        rest_s: see `REST_S`.
     """
     # A Ctrl-C or a service manager's stop goes to the parent too, which lets what runs finish.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -104,13 +108,13 @@ def serve(descriptor: int, loader: Loader) -> NoReturn:
     loader.begin()
     connection = socket.socket(fileno=descriptor)
     try:
-        asyncio.run(_converse(connection, loader))
+        asyncio.run(_converse(connection, loader, rest_s))
     except (EOFError, ConnectionError):
         _end()
     raise AssertionError("a conversation ends by its connection's end only")
 
 
-async def _converse(connection: socket.socket, loader: Loader) -> NoReturn:
+async def _converse(connection: socket.socket, loader: Loader, rest_s: float) -> NoReturn:
     reader, writer = await asyncio.open_connection(sock=connection)
     message = await receive(reader)
     if isinstance(message, Prepare):
@@ -118,7 +122,7 @@ async def _converse(connection: socket.socket, loader: Loader) -> NoReturn:
         message = await receive(reader)
     if not isinstance(message, Load):
         raise TypeError(f"the first message must be a Load, not {message!r}")
-    conversation = _Conversation(writer)
+    conversation = _Conversation(writer, rest_s)
     conversation.do(conversation.load(message, loader))
     try:
         while True:
@@ -137,14 +141,17 @@ async def _converse(connection: socket.socket, loader: Loader) -> NoReturn:
 class _Conversation:
     """What was begun for the parent and is not answered yet."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, rest_s: float) -> None:
         self._writer = writer
+        self._rest_s = rest_s
+        self._rest: asyncio.TimerHandle | None = None
         self._engine: Engine | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: dict[int, asyncio.Task[list[WindowResult]]] = {}
 
     def begin(self, job: Job) -> None:
         """Decode, and tell; the engine queues what it cannot do at once."""
+        self._wake()
         # A task of its own, which can be given up before it has begun.
         self._jobs[job.id] = asyncio.create_task(self._decode(job))
         self.do(self._answer(job.id))
@@ -196,6 +203,17 @@ class _Conversation:
             answer = Done(number, tuple(results))
         del self._jobs[number]
         await self._say(answer)
+        if not self._jobs:
+            self._rest_soon()
+
+    def _wake(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
+    def _rest_soon(self) -> None:
+        self._wake()
+        self._rest = asyncio.get_running_loop().call_later(self._rest_s, give_back_memory)
 
     async def _say(self, answer: Answer) -> None:
         try:

@@ -153,6 +153,7 @@ async def test_an_owner_with_many_requests_has_one_share() -> None:
     ("options", "together"),
     [
         (DecodeOptions(language="ko", word_timestamps=True), True),
+        (DecodeOptions(provisional=True), True),
         (DecodeOptions(beam_size=1), False),
         (DecodeOptions(initial_prompt="Names: Anna"), False),
     ],

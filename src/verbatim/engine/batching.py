@@ -30,6 +30,7 @@ def search_options(options: DecodeOptions) -> DecodeOptions:
         hotwords=None,
         word_timestamps=False,
         token_logprobs=False,
+        provisional=False,
     )
 
 

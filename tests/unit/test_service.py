@@ -104,6 +104,16 @@ async def test_events_end_with_the_transcript() -> None:
     assert released.count == 1
 
 
+async def test_a_model_that_writes_without_end_warms_up_quickly() -> None:
+    engine = FakeEngine()
+    async with service(engine) as each:
+        assert (await each.preload("fake")).model == "fake"
+    (silence,) = engine.windows
+    assert not silence.samples.any()
+    assert silence.options.max_new_tokens == 8
+    assert silence.options.temperatures == (0.0,)
+
+
 async def test_a_recording_that_cannot_be_opened_never_starts() -> None:
     async with service(FakeEngine()) as each:
         run = await each.start(Recording(b"no audio"), REQUEST)

@@ -16,7 +16,7 @@ import structlog
 from verbatim.domain.audio import Window
 from verbatim.domain.errors import InternalError, UnavailableError, VerbatimError
 from verbatim.domain.events import Finished, TranscriptionEvent
-from verbatim.domain.request import Priority, TranscriptionRequest
+from verbatim.domain.request import DecodeOptions, Priority, TranscriptionRequest
 from verbatim.domain.units import SAMPLE_RATE_HZ
 from verbatim.engine.protocol import EngineDescription
 from verbatim.engine.residency import Residency, ResidentModel, Unloading
@@ -35,6 +35,8 @@ STOPPING: Final = "The server is stopping; send the request again in a moment."
 RETRY_WHILE_STOPPING_S: Final = 10.0
 FREELY: Final = Caching()
 WARM_UP_SAMPLES: Final = SAMPLE_RATE_HZ
+WARM_UP: Final = DecodeOptions(temperatures=(0.0,), max_new_tokens=8)
+"""Silence has some models write without end, at one temperature after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class TranscriptionService:
             if self._results is not None:
                 await self._results.remember(model, name)
             # What is made at the first use, such as memory for attention, is then there.
-            silence = Window(np.zeros(WARM_UP_SAMPLES, np.int16))
+            silence = Window(np.zeros(WARM_UP_SAMPLES, np.int16), options=WARM_UP)
             await model.lane(Priority.INTERACTIVE).run([silence])
             return model.describe()
 

@@ -282,6 +282,7 @@ def test_the_page_has_the_figures() -> None:
         row("Verbatim", 1, 0.5),
         row("Verbatim", 2, 0.9),
         row("Verbatim", 3, 1.1),
+        row("Verbatim", 4, 0.9),
         LiveRow("Other", "base", "en", 1, 60.0, absent="it is not installed."),
     ):
         results = results.extended(one)
